@@ -1,0 +1,3 @@
+//! Toehold's core.
+#![no_std]
+#![forbid(unsafe_code)]
