@@ -1,0 +1,161 @@
+//! Every check of the project, in one order, with a table of results and times at the end.
+//!
+//! A step that fails does not stop the others: one run shows all there is to repair. Steps that a developer waits for
+//! the least come first.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::bare_metal;
+use crate::guests;
+use crate::install;
+use crate::process::{self, cargo};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: [Step; 7] = [
+    ("format", format),
+    ("guests are up to date", guests::check),
+    ("clippy", clippy),
+    ("features of the core", features),
+    ("boards", bare_metal::build),
+    ("tests", all_tests),
+    ("docs", docs),
+];
+
+/// Runs all steps; first installs what is missing, where that is wanted.
+pub(crate) fn run(install: bool) -> Result<()> {
+    let install: Option<Step> = install.then_some(("install what is missing", install::missing));
+    let steps: Vec<Step> = install.into_iter().chain(STEPS).collect();
+    let mut outcomes = Vec::new();
+    for (index, (name, step)) in steps.iter().enumerate() {
+        heading(&format!("{}/{} {name}", index + 1, steps.len()));
+        let start = Instant::now();
+        let error = step().err().map(|error| format!("{error:#}"));
+        if let Some(error) = &error {
+            println!("\nFAILED: {error}");
+        }
+        outcomes.push(Outcome {
+            name,
+            time: start.elapsed(),
+            error,
+        });
+    }
+    heading("summary");
+    print!("{}", table(&outcomes));
+    let failed = outcomes
+        .iter()
+        .filter(|outcome| outcome.error.is_some())
+        .count();
+    if failed > 0 {
+        bail!("{failed} of {} steps failed", outcomes.len());
+    }
+    Ok(())
+}
+
+fn format() -> Result<()> {
+    install::need_subcommand("fmt")?;
+    process::run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    install::need_subcommand("clippy")?;
+    let mut clippy = cargo();
+    process::run(clippy.args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-Dwarnings",
+    ]))
+}
+
+/// The combinations that the core promises. Clippy checks all that `cargo check` does, so one run serves for both.
+fn features() -> Result<()> {
+    install::need_subcommand("clippy")?;
+    let combinations: [&[&str]; 3] = [
+        &["--no-default-features"],
+        &["--no-default-features", "--features", "validate"],
+        &[],
+    ];
+    for combination in combinations {
+        let mut clippy = cargo();
+        process::run(
+            clippy
+                .args(["clippy", "--package", "toehold"])
+                .args(combination)
+                .args(["--", "-Dwarnings"]),
+        )?;
+    }
+    Ok(())
+}
+
+/// Unit, integration and doc tests, and those that look at compiler errors.
+fn all_tests() -> Result<()> {
+    process::run(cargo().args(["test", "--workspace", "--no-fail-fast"]))
+}
+
+/// Only libraries: the command `toehold` would want the same page as the library `toehold`.
+fn docs() -> Result<()> {
+    let mut doc = cargo();
+    doc.args(["doc", "--workspace", "--no-deps", "--all-features", "--lib"]);
+    process::run(doc.env("RUSTDOCFLAGS", "-Dwarnings"))
+}
+
+struct Outcome<'s> {
+    name: &'s str,
+    time: Duration,
+    error: Option<String>,
+}
+
+fn heading(text: &str) {
+    println!("\n======== {text} ========");
+}
+
+fn table(outcomes: &[Outcome<'_>]) -> String {
+    let total: Duration = outcomes.iter().map(|outcome| outcome.time).sum();
+    let mut lines = String::new();
+    for Outcome { name, time, error } in outcomes {
+        let result = if error.is_some() { "FAILED" } else { "ok" };
+        lines += &format!("{name:<26}{result:<8}{:>8.1} s\n", time.as_secs_f64());
+    }
+    lines += &format!("{:<34}{:>8.1} s\n", "total", total.as_secs_f64());
+    for Outcome { name, error, .. } in outcomes {
+        if let Some(error) = error {
+            lines += &format!("\n{name}: {error}\n");
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_shows_every_step_and_repeats_what_failed() {
+        let outcomes = [
+            Outcome {
+                name: "format",
+                time: Duration::from_millis(1_500),
+                error: None,
+            },
+            Outcome {
+                name: "boards",
+                time: Duration::from_secs(60),
+                error: Some("no target".into()),
+            },
+        ];
+        let table = table(&outcomes);
+        let lines: Vec<Vec<&str>> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(lines[0], ["format", "ok", "1.5", "s"]);
+        assert_eq!(lines[1], ["boards", "FAILED", "60.0", "s"]);
+        assert_eq!(lines[2], ["total", "61.5", "s"]);
+        assert_eq!(lines[4], ["boards:", "no", "target"]);
+    }
+}
