@@ -1,1 +1,103 @@
-//! To be written.
+//! What authors of Toehold extensions use.
+//!
+//! An extension is a WebAssembly module that brings jobs. A job is a function: it gets a [`JobContext`] to talk to the
+//! host and a state of its own. The state is all that survives: whenever the job is interrupted, moved to another
+//! machine or struck by a power cut, it is entered again with the state of its last checkpoint.
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use toehold_sdk::{JobContext, Result, extension, job};
+//!
+//! #[extension(id = "greeter", name = "Greeter", version = "0.1.0", jobs = [greet])]
+//! struct Greeter;
+//!
+//! #[derive(Default, Serialize, Deserialize)]
+//! #[serde(default)]
+//! struct Greetings {
+//!     said: u32,
+//! }
+//!
+//! #[job(name = "greet")]
+//! fn greet(ctx: &JobContext, state: &mut Greetings) -> Result<()> {
+//!     while state.said < 3 {
+//!         // Pause or cancel: `?` checkpoints the state and stops the job.
+//!         ctx.check_interrupt()?;
+//!         state.said += 1;
+//!         ctx.report_progress(state.said as f32 / 3.0, "Saying hello");
+//!         ctx.increment_items(1);
+//!     }
+//!     ctx.info("All said");
+//!     Ok(())
+//! }
+//!
+//! // The same job under `cargo test`, on the same glue as in the host:
+//! use toehold_sdk::{JobResult, testing::FakeHost};
+//!
+//! let run = FakeHost::new().run(greet, Greetings::default());
+//! assert_eq!(run.result, JobResult::Completed);
+//! assert_eq!(run.items, 3);
+//!
+//! let run = FakeHost::new().interrupt_after(2).run(greet, Greetings::default());
+//! assert_eq!(run.result, JobResult::Interrupted);
+//! assert_eq!(run.last_checkpoint(), Some(br#"{"said":2}"#.as_slice()));
+//! ```
+//!
+//! # The way of a call
+//!
+//! ```text
+//! host            export                 glue                    your job
+//!   ctx, state ->  execute_greet  ->  decode ctx, state   ->   greet(&ctx, &mut state)
+//!   (JSON)                                                        |  ctx.check_interrupt()?
+//!   checkpoint <-------------------  encode the state     <-------+  Err(Interrupted)
+//!   0, 1 or 2  <-------------------  completed, interrupted, failed
+//! ```
+//!
+//! [`macro@extension`] also makes the export `plugin_init`, which registers the jobs. Both macros change nothing about
+//! the items that they stand on, and make exports for WebAssembly only.
+//!
+//! # Errors
+//!
+//! Each operation of [`JobContext`] has an error of its own ([`Interrupted`], [`CheckpointError`], [`CallError`]), and
+//! a job's [`Error`] takes all of them, every other error and plain text through `?`. An interrupt stays an interrupt
+//! on that way. A panic ends the job as a fault; its message and place reach the host's log first.
+//!
+//! # What is absent
+//!
+//! The SDK reads no clock, no randomness and no file: they are operations of the host, reached by
+//! [`JobContext::call`]. So a job that is run again gets the same answers and comes to the same result.
+
+#![deny(unsafe_code)]
+
+mod border;
+mod call;
+mod checkpoint;
+mod context;
+mod error;
+mod extension;
+mod glue;
+mod interrupt;
+mod log;
+mod panic;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+mod uuid;
+
+pub use call::CallError;
+pub use checkpoint::{CheckpointError, State};
+pub use context::JobContext;
+pub use error::{Error, Result};
+pub use extension::{Extension, JobInfo};
+pub use interrupt::Interrupted;
+pub use log::log;
+pub use toehold_abi::{Interrupt, JobResult, LogLevel};
+pub use toehold_sdk_macros::{extension, job};
+pub use uuid::{ParseUuidError, Uuid};
+
+/// What the macros' code calls. Not for people; it may change in any version.
+#[doc(hidden)]
+pub mod __private {
+    #[cfg(target_arch = "wasm32")]
+    pub use crate::border::execute;
+    pub use crate::extension::assert_distinct;
+    pub use crate::glue::{cleanup, init, job_is_sound};
+}

@@ -1,0 +1,105 @@
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, FnArg, Ident, ItemFn, Result, ReturnType, Safety, Signature, Type};
+
+use crate::args::Args;
+
+const SHAPE: &str = "a job is `fn name(ctx: &JobContext, state: &mut State) -> Result<()>`";
+
+pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let args = Args::parse("#[job]", &["name", "resumable"], args)?;
+    let name = args.identifier("name", "my-job")?;
+    let resumable = args.boolean("resumable")?.unwrap_or(true);
+
+    let span = item.span();
+    let function: ItemFn =
+        syn::parse2(item).map_err(|_| Error::new(span, format!("#[job] goes on a function: {SHAPE}")))?;
+    check(&function.sig)?;
+
+    let visibility = &function.vis;
+    let ident = &function.sig.ident;
+    let info = info_ident(ident);
+    let export = format!("execute_{ident}");
+    let conditions = function.attrs.iter().filter(|attr| attr.path().is_ident("cfg"));
+    let conditions: TokenStream = conditions.map(|attr| quote!(#attr)).collect();
+    // At the signature, since that is what can have a wrong type.
+    let sound = quote_spanned! {function.sig.inputs.span()=>
+        ::toehold_sdk::__private::job_is_sound(#ident)
+    };
+
+    Ok(quote! {
+        #conditions
+        #[doc(hidden)]
+        #[allow(non_upper_case_globals)]
+        #visibility const #info: ::toehold_sdk::JobInfo =
+            ::toehold_sdk::JobInfo::new(#name, #export, #resumable);
+
+        #conditions
+        const _: () = #sound;
+
+        #conditions
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            #[unsafe(export_name = #export)]
+            extern "C" fn __toehold_execute(
+                ctx_ptr: i32,
+                ctx_len: i32,
+                state_ptr: i32,
+                state_len: i32,
+            ) -> i32 {
+                // SAFETY: nobody can name this function but the host, which hands over both blocks as the ABI says.
+                unsafe {
+                    ::toehold_sdk::__private::execute(ctx_ptr, ctx_len, state_ptr, state_len, #ident)
+                }
+            }
+        };
+    })
+}
+
+/// What `#[extension]` looks for where a job is listed.
+pub(crate) fn info_ident(job: &Ident) -> Ident {
+    format_ident!("__toehold_job_{job}", span = job.span())
+}
+
+fn check(signature: &Signature) -> Result<()> {
+    let refuse = |span, what: &str| Err(Error::new(span, format!("{what}: {SHAPE}")));
+    if let Some(token) = &signature.asyncness {
+        return refuse(token.span(), "a job can't be async, the host waits for it");
+    }
+    if let Safety::Unsafe(token) = &signature.safety {
+        return refuse(token.span(), "a job can't be unsafe");
+    }
+    if let Some(token) = &signature.abi {
+        return refuse(token.span(), "a job has no ABI of its own");
+    }
+    if !signature.generics.params.is_empty() {
+        let span = signature.generics.params.span();
+        return refuse(span, "a job can't be generic, its state has one type");
+    }
+    let mut inputs = signature.inputs.iter();
+    let (Some(ctx), Some(state), None) = (inputs.next(), inputs.next(), inputs.next()) else {
+        let span = if signature.inputs.is_empty() { signature.ident.span() } else { signature.inputs.span() };
+        return refuse(span, "a job takes two parameters");
+    };
+    if !is_reference(ctx, false) {
+        return refuse(ctx.span(), "the first parameter must be `&JobContext`");
+    }
+    if !is_reference(state, true) {
+        return refuse(state.span(), "the second parameter must be `&mut`");
+    }
+    if let ReturnType::Default = signature.output {
+        return refuse(signature.ident.span(), "a job must return `Result<()>`");
+    }
+    Ok(())
+}
+
+fn is_reference(input: &FnArg, mutable: bool) -> bool {
+    match input {
+        FnArg::Typed(input) => match &*input.ty {
+            Type::Reference(reference) => reference.mutability.is_some() == mutable,
+            _ => false,
+        },
+        FnArg::Receiver(_) => false,
+    }
+}

@@ -1,0 +1,87 @@
+use toehold_abi::{LogLevel, Registered};
+
+use crate::{Result, border, log};
+
+/// An extension as [`macro@crate::extension`] makes it.
+pub trait Extension {
+    /// Its id, as in the manifest.
+    const ID: &'static str;
+    /// Its name for people, as in the manifest.
+    const NAME: &'static str;
+    /// Its version, as in the manifest.
+    const VERSION: &'static str;
+    /// The jobs that it registers, in this order.
+    const JOBS: &'static [JobInfo];
+
+    /// Runs in each new instance, after the jobs were registered. The host refuses an instance whose `init` fails.
+    ///
+    /// # Errors
+    ///
+    /// The extension can't be used.
+    fn init() -> Result<()> {
+        log(LogLevel::Info, format_args!("✓ {} initialized!", Self::NAME));
+        Ok(())
+    }
+}
+
+/// What an extension tells the host about a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobInfo {
+    /// The name, with which the job is called `EXTENSION_ID:NAME`.
+    pub name: &'static str,
+    /// The export that runs it.
+    pub export: &'static str,
+    /// Whether it can go on from a checkpoint.
+    pub resumable: bool,
+}
+
+impl JobInfo {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(name: &'static str, export: &'static str, resumable: bool) -> Self {
+        Self { name, export, resumable }
+    }
+}
+
+pub(crate) fn register(jobs: &[JobInfo]) -> Result<()> {
+    for job in jobs {
+        if Registered::from_code(border::register_job(job)) != Some(Registered::Done) {
+            return Err(crate::Error::failed(format!(
+                "the host refused to register the job {} (export {})",
+                job.name, job.export
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Stops the build where two jobs have one name: the host would refuse the extension.
+pub const fn assert_distinct(jobs: &[JobInfo]) {
+    let mut i = 0;
+    while i < jobs.len() {
+        let mut j = i + 1;
+        while j < jobs.len() {
+            assert!(
+                !equal(jobs[i].name.as_bytes(), jobs[j].name.as_bytes()),
+                "two jobs of this extension have the same name"
+            );
+            j += 1;
+        }
+        i += 1;
+    }
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
