@@ -105,6 +105,8 @@ impl JobContext {
 
     /// Calls an operation of the host, such as `query:ping`, in a library or in none. The manifest must permit it.
     ///
+    /// Input and reply are JSON. A job that has no use for the reply takes `serde::de::IgnoredAny` for `Out`.
+    ///
     /// # Errors
     ///
     /// The operation failed or was refused, or its reply is not an `Out`.

@@ -10,6 +10,8 @@ use syn::{Error, Expr, ExprPath, Ident, Lit, Path, Result, Token};
 pub(crate) struct Args {
     /// How messages call the macro, such as `#[job]`.
     macro_name: &'static str,
+    /// Where to say that something is missing.
+    place: Span,
     given: Vec<Arg>,
 }
 
@@ -20,7 +22,7 @@ struct Arg {
 
 impl Parse for Arg {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let key = input.parse()?;
+        let key: Ident = input.parse().map_err(|error| Error::new(error.span(), "expected `key = value`"))?;
         input.parse::<Token![=]>()?;
         let value = input.parse()?;
         Ok(Self { key, value })
@@ -28,7 +30,14 @@ impl Parse for Arg {
 }
 
 impl Args {
-    pub(crate) fn parse(macro_name: &'static str, known: &[&str], tokens: TokenStream) -> Result<Self> {
+    pub(crate) fn parse(
+        macro_name: &'static str,
+        known: &[&str],
+        tokens: TokenStream,
+        item: &TokenStream,
+    ) -> Result<Self> {
+        // Not the call site: rustc adds a note about the macro's own code to errors there.
+        let place = if tokens.is_empty() { item.span() } else { tokens.span() };
         let given = Punctuated::<Arg, Token![,]>::parse_terminated.parse2(tokens)?;
         let given: Vec<Arg> = given.into_iter().collect();
         for (index, arg) in given.iter().enumerate() {
@@ -42,7 +51,7 @@ impl Args {
                 return Err(Error::new(arg.key.span(), message));
             }
         }
-        Ok(Self { macro_name, given })
+        Ok(Self { macro_name, place, given })
     }
 
     fn get(&self, key: &str) -> Option<&Expr> {
@@ -53,7 +62,7 @@ impl Args {
     fn require(&self, key: &str, example: &str) -> Result<&Expr> {
         self.get(key).ok_or_else(|| {
             let message = format!("`{key}` is missing: {} needs `{key} = {example}`", self.macro_name);
-            Error::new(Span::call_site(), message)
+            Error::new(self.place, message)
         })
     }
 
@@ -85,6 +94,18 @@ impl Args {
                 Err(Error::new(span, message))
             }
         }
+    }
+
+    /// A text like `1.2.3` or `1.2.3-rc.1`.
+    pub(crate) fn version(&self, key: &str, example: &str) -> Result<String> {
+        let (text, span) = self.text(key, example)?;
+        let numbers = text.split(['-', '+']).next().unwrap_or_default();
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        if numbers.split('.').count() == 3 && numbers.split('.').all(is_number) {
+            return Ok(text);
+        }
+        let message = format!("`{key}` takes three numbers, such as `{key} = \"{example}\"`");
+        Err(Error::new(span, message))
     }
 
     pub(crate) fn boolean(&self, key: &str) -> Result<Option<bool>> {

@@ -8,10 +8,10 @@ use crate::job::info_ident;
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let known = ["id", "name", "version", "jobs", "init"];
-    let args = Args::parse("#[extension]", &known, args)?;
+    let args = Args::parse("#[extension]", &known, args, &item)?;
     let id = args.identifier("id", "my-extension")?;
     let (name, _) = args.text("name", "My Extension")?;
-    let (version, _) = args.text("version", "0.1.0")?;
+    let version = args.version("version", "0.1.0")?;
     let jobs: Vec<Path> = args.paths("jobs", "[my_job]")?.into_iter().map(info_path).collect();
     let init = args.path("init", "my_init")?;
 

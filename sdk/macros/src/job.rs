@@ -1,14 +1,14 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ItemFn, Result, ReturnType, Safety, Signature, Type};
+use syn::{Error, FnArg, GenericParam, Ident, ItemFn, Result, ReturnType, Safety, Signature, Type};
 
 use crate::args::Args;
 
 const SHAPE: &str = "a job is `fn name(ctx: &JobContext, state: &mut State) -> Result<()>`";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let args = Args::parse("#[job]", &["name", "resumable"], args)?;
+    let args = Args::parse("#[job]", &["name", "resumable"], args, &item)?;
     let name = args.identifier("name", "my-job")?;
     let resumable = args.boolean("resumable")?.unwrap_or(true);
 
@@ -73,9 +73,9 @@ fn check(signature: &Signature) -> Result<()> {
     if let Some(token) = &signature.abi {
         return refuse(token.span(), "a job has no ABI of its own");
     }
-    if !signature.generics.params.is_empty() {
-        let span = signature.generics.params.span();
-        return refuse(span, "a job can't be generic, its state has one type");
+    let mut generics = signature.generics.params.iter();
+    if let Some(param) = generics.find(|param| !matches!(param, GenericParam::Lifetime(_))) {
+        return refuse(param.span(), "a job can't be generic, its state has one type");
     }
     let mut inputs = signature.inputs.iter();
     let (Some(ctx), Some(state), None) = (inputs.next(), inputs.next(), inputs.next()) else {

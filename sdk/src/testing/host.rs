@@ -21,11 +21,13 @@ pub struct FakeHost {
 /// A reply, or `None` for no reply at all.
 type Reply = Option<core::result::Result<Value, String>>;
 
+pub(super) type Operation = Rc<dyn Fn(Value) -> Reply>;
+
 #[derive(Clone)]
 pub(super) struct Script {
     pub(super) job_id: Uuid,
     pub(super) library_id: Uuid,
-    operations: Vec<(String, Rc<dyn Fn(Value) -> Reply>)>,
+    operations: Vec<(String, Operation)>,
     pub(super) stop: Option<(u64, Interrupt)>,
     /// How many checkpoints become durable; all without it.
     pub(super) durable: Option<usize>,
@@ -163,7 +165,7 @@ impl FakeHost {
         Loaded { code, jobs: record.jobs, logs: record.logs }
     }
 
-    fn define(mut self, method: String, operation: Rc<dyn Fn(Value) -> Reply>) -> Self {
+    fn define(mut self, method: String, operation: Operation) -> Self {
         self.script.operations.retain(|(known, _)| *known != method);
         self.script.operations.push((method, operation));
         self
@@ -177,7 +179,7 @@ impl Default for FakeHost {
 }
 
 impl Script {
-    pub(super) fn operation(&self, method: &str) -> Option<Rc<dyn Fn(Value) -> Reply>> {
+    pub(super) fn operation(&self, method: &str) -> Option<Operation> {
         let known = self.operations.iter().find(|(known, _)| known == method);
         known.map(|(_, operation)| Rc::clone(operation))
     }
