@@ -33,18 +33,14 @@ const STACK: &str = "-Clink-arg=-zstack-size=65536";
 
 /// Fails where the committed module was made from other sources than those that are there.
 pub(crate) fn check() -> Result<()> {
-    let module =
-        fs::read(workspace::root().join(MODULE)).with_context(|| format!("{MODULE} can't be read"));
-    module
-        .and_then(|module| compare(&module, &hash()?))
-        .context("run `cargo xtask guests`")?;
+    let module = fs::read(workspace::root().join(MODULE)).with_context(|| format!("{MODULE} can't be read"));
+    module.and_then(|module| compare(&module, &hash()?)).context("run `cargo xtask guests`")?;
     println!("{MODULE} is up to date");
     Ok(())
 }
 
 fn compare(module: &[u8], wanted: &str) -> Result<()> {
-    let found =
-        wasm::custom_section(module, SECTION).with_context(|| format!("{MODULE} is damaged"))?;
+    let found = wasm::custom_section(module, SECTION).with_context(|| format!("{MODULE} is damaged"))?;
     let found = found.with_context(|| format!("{MODULE} has no section {SECTION}"))?;
     ensure!(
         found == wanted.as_bytes(),
@@ -62,20 +58,13 @@ pub(crate) fn build() -> Result<()> {
     let hidden = hidden_folders(&toolchain)?;
     let mut rustflags = vec![STACK.to_owned()];
     rustflags.extend(
-        hidden
-            .iter()
-            .map(|(folder, shown)| format!("--remap-path-prefix={}={shown}", folder.display())),
+        hidden.iter().map(|(folder, shown)| format!("--remap-path-prefix={}={shown}", folder.display())),
     );
-    let mut cargo = toolchain.cargo(&WASM, "build", &rustflags)?;
-    cargo
-        .args(["--release", "--package", PACKAGE, "--lib"])
-        .envs(PROFILE);
+    let mut cargo = toolchain.cargo("build", &[&WASM], &rustflags)?;
+    cargo.args(["--release", "--package", PACKAGE, "--lib"]).envs(PROFILE);
     process::run(&mut cargo)?;
 
-    let built = toolchain
-        .target_folder()?
-        .join(WASM.triple)
-        .join("release/test_extension.wasm");
+    let built = toolchain.target_folder()?.join(WASM.triple).join("release/test_extension.wasm");
     let built = fs::read(&built).with_context(|| format!("{} can't be read", built.display()))?;
     let module = wasm::without_custom_sections(&built, |name| {
         name == b"name" || name == b"producers" || name.starts_with(b".debug")
@@ -89,9 +78,7 @@ pub(crate) fn build() -> Result<()> {
 }
 
 fn hash() -> Result<String> {
-    let profile = PROFILE
-        .map(|(name, value)| format!("{name}={value}"))
-        .join("\n");
+    let profile = PROFILE.map(|(name, value)| format!("{name}={value}")).join("\n");
     sources::hash(&workspace::root(), PACKAGE, &format!("{profile}\n{STACK}"))
 }
 
@@ -99,11 +86,7 @@ fn hash() -> Result<String> {
 fn hidden_folders(toolchain: &Toolchain) -> Result<Vec<(PathBuf, String)>> {
     let mut hidden = Vec::new();
     let registries = workspace::cargo_home().map(|home| home.join("registry/src"));
-    for registry in registries
-        .iter()
-        .filter_map(|folder| folder.read_dir().ok())
-        .flatten()
-    {
+    for registry in registries.iter().filter_map(|folder| folder.read_dir().ok()).flatten() {
         hidden.push((registry?.path(), "crates".to_owned()));
     }
     if let Toolchain::Debian { source, .. } = toolchain {
@@ -117,10 +100,7 @@ fn hidden_folders(toolchain: &Toolchain) -> Result<Vec<(PathBuf, String)>> {
 /// A module that tells of the machine that built it is not written.
 fn refuse_paths(module: &[u8], hidden: &[(PathBuf, String)]) -> Result<()> {
     let home = std::env::home_dir();
-    let folders = hidden
-        .iter()
-        .map(|(folder, _)| folder.as_path())
-        .chain(home.as_deref());
+    let folders = hidden.iter().map(|(folder, _)| folder.as_path()).chain(home.as_deref());
     for folder in folders.filter(|folder| folder.components().count() > 1) {
         if let Some(place) = place_of(module, folder) {
             bail!("the module contains a path of this machine: {place}");
@@ -132,9 +112,7 @@ fn refuse_paths(module: &[u8], hidden: &[(PathBuf, String)]) -> Result<()> {
 /// The text around a folder's name, where the module has it.
 fn place_of(module: &[u8], folder: &Path) -> Option<String> {
     let folder = folder.to_str()?.as_bytes();
-    let start = module
-        .windows(folder.len())
-        .position(|window| window == folder)?;
+    let start = module.windows(folder.len()).position(|window| window == folder)?;
     let end = module.len().min(start + folder.len() + 60);
     Some(String::from_utf8_lossy(&module[start..end]).into_owned())
 }
@@ -157,15 +135,9 @@ mod tests {
         let module = wasm::with_custom_section(EMPTY, SECTION, b"aa").unwrap();
         compare(&module, "aa").unwrap();
         let stale = compare(&module, "bb").unwrap_err().to_string();
-        assert!(
-            stale.ends_with("is stale: it was made from sources aa, now they are bb"),
-            "{stale}"
-        );
+        assert!(stale.ends_with("is stale: it was made from sources aa, now they are bb"), "{stale}");
         let unmarked = compare(EMPTY, "aa").unwrap_err().to_string();
-        assert!(
-            unmarked.ends_with("has no section toehold:sources"),
-            "{unmarked}"
-        );
+        assert!(unmarked.ends_with("has no section toehold:sources"), "{unmarked}");
         assert!(compare(b"no module", "aa").is_err());
     }
 

@@ -9,10 +9,8 @@ use crate::process;
 use crate::toolchain::{self, Target};
 
 /// Parts of the toolchain that cargo calls as subcommands: the subcommand, rustup's and Debian's name for it.
-const COMPONENTS: [(&str, &str, &str); 2] = [
-    ("fmt", "rustfmt", "rustfmt-web"),
-    ("clippy", "clippy", "rust-web-clippy"),
-];
+const COMPONENTS: [(&str, &str, &str); 2] =
+    [("fmt", "rustfmt", "rustfmt-web"), ("clippy", "clippy", "rust-web-clippy")];
 
 pub(crate) fn missing() -> Result<()> {
     for (subcommand, component, _) in COMPONENTS {
@@ -79,15 +77,11 @@ fn rustup(arguments: &[&str]) {
 fn apt_get(packages: &BTreeSet<&str>) -> Result<()> {
     let list = packages.iter().copied().collect::<Vec<_>>().join(" ");
     if process::find("apt-get").is_none() {
-        bail!(
-            "rustup could not install the targets, and there is no apt-get that could install {list}"
-        );
+        bail!("rustup could not install the targets, and there is no apt-get that could install {list}");
     }
     let is_root = process::ask(Command::new("id").arg("-u")).is_some_and(|user| user == "0");
     if !is_root && process::find("sudo").is_none() {
-        bail!(
-            "installing needs root: run `apt-get install --no-install-recommends {list}` as root"
-        );
+        bail!("installing needs root: run `apt-get install --no-install-recommends {list}` as root");
     }
     let as_root = || {
         let mut command = Command::new(if is_root { "env" } else { "sudo" });
@@ -95,10 +89,6 @@ fn apt_get(packages: &BTreeSet<&str>) -> Result<()> {
         command
     };
     process::run(as_root().args(["--quiet", "update"]))?;
-    process::run(
-        as_root()
-            .args(["--quiet", "install", "--yes", "--no-install-recommends"])
-            .args(packages),
-    )
-    .with_context(|| format!("Debian's packages could not be installed: {list}"))
+    process::run(as_root().args(["--quiet", "install", "--yes", "--no-install-recommends"]).args(packages))
+        .with_context(|| format!("Debian's packages could not be installed: {list}"))
 }

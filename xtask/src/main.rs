@@ -94,10 +94,8 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Test { install } => test::run(install),
         Chore::Guests { check: true } => guests::check(),
         Chore::Guests { check: false } => guests::build(),
-        Chore::Bench { arguments } => process::run(
-            process::cargo()
-                .args(["bench", "--package", "std_host"])
-                .args(arguments),
-        ),
+        Chore::Bench { arguments } => {
+            process::run(process::cargo().args(["bench", "--package", "std_host"]).args(arguments))
+        }
     }
 }

@@ -30,9 +30,7 @@ pub(crate) fn forget(command: &mut Command, unwanted: impl Fn(&str) -> bool) {
 
 /// Variables in which `cargo run` told xtask about itself: an inner cargo must not take them for its own.
 pub(crate) fn told_about_xtask(name: &str) -> bool {
-    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"].iter().any(|prefix| name.starts_with(prefix))
         || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
 }
 
@@ -53,34 +51,31 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// What the command wrote to its standard output, or nothing where it failed or is not installed.
 pub(crate) fn ask(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The first program of that name in PATH.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let paths = env::var_os("PATH")?;
-    env::split_paths(&paths)
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
+    env::split_paths(&paths).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 /// The command as one would type it: short program name, and only the variables that it sets.
 fn line(command: &Command) -> String {
-    let mut words: Vec<String> = command
-        .get_envs()
-        .filter_map(|(name, value)| {
-            let value = value?.to_string_lossy().replace('\x1f', " ");
-            Some(format!("{}={}", name.to_string_lossy(), quoted(&value)))
-        })
-        .collect();
+    let mut words = Vec::new();
+    for (name, value) in command.get_envs() {
+        let Some(value) = value.map(OsStr::to_string_lossy) else {
+            continue;
+        };
+        words.push(match name.to_str() {
+            // Cargo's form for flags that may have spaces in them, which no shell can take.
+            Some("CARGO_ENCODED_RUSTFLAGS") => {
+                format!("RUSTFLAGS={}", quoted(&value.replace('\x1f', " ")))
+            }
+            _ => format!("{}={}", name.to_string_lossy(), quoted(&value)),
+        });
+    }
     let program = Path::new(command.get_program());
     // Cargo hands over its full path inside rustup; Debian's is told apart by its folder.
     let short = if program.starts_with("/usr/bin") {
@@ -89,12 +84,7 @@ fn line(command: &Command) -> String {
         program.file_name().unwrap_or_default()
     };
     words.push(quoted(&short.to_string_lossy()));
-    words.extend(
-        command
-            .get_args()
-            .map(OsStr::to_string_lossy)
-            .map(|word| quoted(&word)),
-    );
+    words.extend(command.get_args().map(OsStr::to_string_lossy).map(|word| quoted(&word)));
     words.join(" ")
 }
 
@@ -114,24 +104,15 @@ mod tests {
     #[test]
     fn a_command_is_shown_as_one_would_type_it() {
         let mut command = Command::new("/opt/toolchains/x/bin/cargo");
-        command
-            .args(["test", "--config", "a = 'b'"])
-            .env("RUSTDOCFLAGS", "-Dwarnings")
-            .env_remove("GONE");
-        assert_eq!(
-            line(&command),
-            r"RUSTDOCFLAGS=-Dwarnings cargo test --config 'a = '\''b'\'''"
-        );
+        command.args(["test", "--config", "a = 'b'"]).env("RUSTDOCFLAGS", "-Dwarnings").env_remove("GONE");
+        assert_eq!(line(&command), r"RUSTDOCFLAGS=-Dwarnings cargo test --config 'a = '\''b'\'''");
     }
 
     #[test]
     fn a_program_that_fails_or_is_absent_fails() {
         assert!(run(&mut Command::new("false")).is_err());
         let error = run(&mut Command::new("no-such-program-at-all")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            r#""no-such-program-at-all" is not installed"#
-        );
+        assert_eq!(error.to_string(), r#""no-such-program-at-all" is not installed"#);
         assert_eq!(ask(&mut Command::new("no-such-program-at-all")), None);
     }
 }

@@ -24,10 +24,7 @@ pub(crate) fn hash(root: &Path, package: &str, recipe: &str) -> Result<String> {
         collect(root, &format!("{folder}/src"), &mut parts)?;
     }
     parts.extend(
-        closure
-            .external
-            .into_iter()
-            .map(|(name, version)| (format!("crate {name} {version}"), Vec::new())),
+        closure.external.into_iter().map(|(name, version)| (format!("crate {name} {version}"), Vec::new())),
     );
     Ok(digest(parts))
 }
@@ -42,32 +39,23 @@ fn digest(mut parts: Vec<(String, Vec<u8>)>) -> String {
         hasher.update(format!("{name}\n{}\n", content.len()));
         hasher.update(content);
     }
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unix_lines(content: &[u8]) -> Vec<u8> {
     let followed_by = content.iter().skip(1).map(Some).chain([None]);
-    let kept = content
-        .iter()
-        .zip(followed_by)
-        .filter(|&(&byte, next)| !(byte == b'\r' && next == Some(&b'\n')));
+    let kept =
+        content.iter().zip(followed_by).filter(|&(&byte, next)| !(byte == b'\r' && next == Some(&b'\n')));
     kept.map(|(&byte, _)| byte).collect()
 }
 
 /// Adds all Rust files below a folder, under names that have `/` on every system.
 fn collect(root: &Path, folder: &str, parts: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
-    let entries =
-        fs::read_dir(root.join(folder)).with_context(|| format!("{folder} can't be read"))?;
+    let entries = fs::read_dir(root.join(folder)).with_context(|| format!("{folder} can't be read"))?;
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        let name = name
-            .to_str()
-            .with_context(|| format!("{name:?} in {folder} is not UTF-8"))?;
+        let name = name.to_str().with_context(|| format!("{name:?} in {folder} is not UTF-8"))?;
         let path = format!("{folder}/{name}");
         if entry.path().is_dir() {
             collect(root, &path, parts)?;
@@ -100,39 +88,16 @@ struct Closure {
 
 fn local_packages(root: &Path) -> Result<BTreeMap<String, Local>> {
     let manifest = read_toml(&root.join("Cargo.toml"))?;
-    let workspace = manifest
-        .get("workspace")
-        .context("the root Cargo.toml has no [workspace]")?;
-    let members = workspace
-        .get("members")
-        .and_then(Value::as_array)
-        .context("[workspace] has no members")?;
-    let shared = workspace
-        .get("dependencies")
-        .and_then(Value::as_table)
-        .cloned()
-        .unwrap_or_default();
+    let workspace = manifest.get("workspace").context("the root Cargo.toml has no [workspace]")?;
+    let members = workspace.get("members").and_then(Value::as_array).context("[workspace] has no members")?;
+    let shared = workspace.get("dependencies").and_then(Value::as_table).cloned().unwrap_or_default();
     let mut packages = BTreeMap::new();
     for member in members {
-        let folder = member
-            .as_str()
-            .context("a workspace member is not a path")?
-            .to_owned();
+        let folder = member.as_str().context("a workspace member is not a path")?.to_owned();
         let manifest = read_toml(&root.join(&folder).join("Cargo.toml"))?;
-        let name = manifest
-            .get("package")
-            .and_then(|package| package.get("name"))
-            .and_then(Value::as_str);
-        let name = name
-            .with_context(|| format!("{folder}/Cargo.toml has no package name"))?
-            .to_owned();
-        packages.insert(
-            name,
-            Local {
-                folder,
-                needs: needs(&manifest, &shared),
-            },
-        );
+        let name = manifest.get("package").and_then(|package| package.get("name")).and_then(Value::as_str);
+        let name = name.with_context(|| format!("{folder}/Cargo.toml has no package name"))?.to_owned();
+        packages.insert(name, Local { folder, needs: needs(&manifest, &shared) });
     }
     Ok(packages)
 }
@@ -140,23 +105,12 @@ fn local_packages(root: &Path) -> Result<BTreeMap<String, Local>> {
 /// The names of the packages that a manifest's package is built from.
 fn needs(manifest: &Table, shared: &Table) -> BTreeSet<String> {
     let targets = manifest.get("target").and_then(Value::as_table);
-    let tables = targets
-        .into_iter()
-        .flat_map(Table::values)
-        .filter_map(Value::as_table)
-        .chain([manifest]);
+    let tables = targets.into_iter().flat_map(Table::values).filter_map(Value::as_table).chain([manifest]);
     let mut names = BTreeSet::new();
     for table in tables {
         for kind in ["dependencies", "build-dependencies"] {
-            for (name, entry) in table
-                .get(kind)
-                .and_then(Value::as_table)
-                .into_iter()
-                .flatten()
-            {
-                let renamed = entry
-                    .get("package")
-                    .or_else(|| shared.get(name)?.get("package"));
+            for (name, entry) in table.get(kind).and_then(Value::as_table).into_iter().flatten() {
+                let renamed = entry.get("package").or_else(|| shared.get(name)?.get("package"));
                 names.insert(renamed.and_then(Value::as_str).unwrap_or(name).to_owned());
             }
         }
@@ -173,10 +127,7 @@ fn closure(lock: &Table, locals: &BTreeMap<String, Local>, package: &str) -> Res
         .iter()
         .map(Locked::parse)
         .collect::<Result<_>>()?;
-    let mut found = Closure {
-        local: BTreeSet::new(),
-        external: BTreeSet::new(),
-    };
+    let mut found = Closure { local: BTreeSet::new(), external: BTreeSet::new() };
     let mut open = vec![package.to_owned()];
     while let Some(wanted) = open.pop() {
         // `name`, `name version` or `name version (source)`: as short as it can be without being ambiguous.
@@ -188,20 +139,11 @@ fn closure(lock: &Table, locals: &BTreeMap<String, Local>, package: &str) -> Res
         let entry = fitting
             .next()
             .with_context(|| format!("Cargo.lock does not know {wanted}: run `cargo check`"))?;
-        ensure!(
-            fitting.next().is_none(),
-            "Cargo.lock has more than one {wanted}"
-        );
-        let local = if entry.is_local {
-            locals.get(entry.name)
-        } else {
-            None
-        };
+        ensure!(fitting.next().is_none(), "Cargo.lock has more than one {wanted}");
+        let local = if entry.is_local { locals.get(entry.name) } else { None };
         let is_new = match local {
             Some(_) => found.local.insert(entry.name.to_owned()),
-            None => found
-                .external
-                .insert((entry.name.to_owned(), entry.version.to_owned())),
+            None => found.external.insert((entry.name.to_owned(), entry.version.to_owned())),
         };
         if is_new {
             // Cargo.lock lists dev-dependencies too, but only those of local packages.
@@ -209,14 +151,7 @@ fn closure(lock: &Table, locals: &BTreeMap<String, Local>, package: &str) -> Res
                 let name = dependency.split(' ').next().unwrap_or_default();
                 local.is_none_or(|local| local.needs.contains(name))
             };
-            open.extend(
-                entry
-                    .dependencies
-                    .iter()
-                    .copied()
-                    .filter(needed)
-                    .map(str::to_owned),
-            );
+            open.extend(entry.dependencies.iter().copied().filter(needed).map(str::to_owned));
         }
     }
     Ok(found)
@@ -238,20 +173,14 @@ impl<'l> Locked<'l> {
             name: text("name").context("a package in Cargo.lock has no name")?,
             version: text("version").context("a package in Cargo.lock has no version")?,
             is_local: text("source").is_none(),
-            dependencies: dependencies
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect(),
+            dependencies: dependencies.into_iter().flatten().filter_map(Value::as_str).collect(),
         })
     }
 }
 
 fn read_toml(path: &Path) -> Result<Table> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;
-    text.parse()
-        .with_context(|| format!("{} is not TOML", path.display()))
+    let text = fs::read_to_string(path).with_context(|| format!("{} can't be read", path.display()))?;
+    text.parse().with_context(|| format!("{} is not TOML", path.display()))
 }
 
 #[cfg(test)]
@@ -259,19 +188,13 @@ mod tests {
     use super::*;
 
     fn parts(parts: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
-        parts
-            .iter()
-            .map(|(name, content)| ((*name).to_owned(), content.as_bytes().to_vec()))
-            .collect()
+        parts.iter().map(|(name, content)| ((*name).to_owned(), content.as_bytes().to_vec())).collect()
     }
 
     #[test]
     fn order_and_line_endings_do_not_matter() {
         let hash = digest(parts(&[("a.rs", "x\ny\n"), ("b.rs", "z")]));
-        assert_eq!(
-            digest(parts(&[("b.rs", "z"), ("a.rs", "x\r\ny\r\n")])),
-            hash
-        );
+        assert_eq!(digest(parts(&[("b.rs", "z"), ("a.rs", "x\r\ny\r\n")])), hash);
         assert_eq!(hash.len(), 64);
     }
 
@@ -305,14 +228,8 @@ mod tests {
             [dev-dependencies]
             tester = "1"
         "#;
-        let guest = Local {
-            folder: "guest".into(),
-            needs: needs(&manifest.parse().unwrap(), &shared),
-        };
-        let helper = Local {
-            folder: "helper".into(),
-            needs: BTreeSet::new(),
-        };
+        let guest = Local { folder: "guest".into(), needs: needs(&manifest.parse().unwrap(), &shared) };
+        let helper = Local { folder: "helper".into(), needs: BTreeSet::new() };
         let locals = BTreeMap::from([("guest".to_owned(), guest), ("helper".to_owned(), helper)]);
         let lock = r#"
             package = [
@@ -327,31 +244,18 @@ mod tests {
             ]
         "#;
         let found = closure(&lock.replace('\n', " ").parse().unwrap(), &locals, "guest").unwrap();
-        assert_eq!(
-            found.local,
-            BTreeSet::from(["guest".to_owned(), "helper".to_owned()])
-        );
-        let external: Vec<String> = found
-            .external
-            .iter()
-            .map(|(name, version)| format!("{name} {version}"))
-            .collect();
-        assert_eq!(
-            external,
-            ["build 1.0.0", "deep 3.0.0", "real 2.0.0", "win 1.0.0"]
-        );
+        assert_eq!(found.local, BTreeSet::from(["guest".to_owned(), "helper".to_owned()]));
+        let external: Vec<String> =
+            found.external.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        assert_eq!(external, ["build 1.0.0", "deep 3.0.0", "real 2.0.0", "win 1.0.0"]);
     }
 
     #[test]
     fn a_lock_file_that_is_behind_is_an_error() {
-        let lock: Table = r#"package = [{ name = "a", version = "1.0.0", dependencies = ["b"] }]"#
-            .parse()
-            .unwrap();
+        let lock: Table =
+            r#"package = [{ name = "a", version = "1.0.0", dependencies = ["b"] }]"#.parse().unwrap();
         let error = closure(&lock, &BTreeMap::new(), "a").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "Cargo.lock does not know b: run `cargo check`"
-        );
+        assert_eq!(error.to_string(), "Cargo.lock does not know b: run `cargo check`");
         assert!(closure(&Table::new(), &BTreeMap::new(), "a").is_err());
     }
 }

@@ -36,18 +36,11 @@ pub(crate) fn run(install: bool) -> Result<()> {
         if let Some(error) = &error {
             println!("\nFAILED: {error}");
         }
-        outcomes.push(Outcome {
-            name,
-            time: start.elapsed(),
-            error,
-        });
+        outcomes.push(Outcome { name, time: start.elapsed(), error });
     }
     heading("summary");
     print!("{}", table(&outcomes));
-    let failed = outcomes
-        .iter()
-        .filter(|outcome| outcome.error.is_some())
-        .count();
+    let failed = outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
     if failed > 0 {
         bail!("{failed} of {} steps failed", outcomes.len());
     }
@@ -75,18 +68,12 @@ fn clippy() -> Result<()> {
 /// The combinations that the core promises. Clippy checks all that `cargo check` does, so one run serves for both.
 fn features() -> Result<()> {
     install::need_subcommand("clippy")?;
-    let combinations: [&[&str]; 3] = [
-        &["--no-default-features"],
-        &["--no-default-features", "--features", "validate"],
-        &[],
-    ];
+    let combinations: [&[&str]; 3] =
+        [&["--no-default-features"], &["--no-default-features", "--features", "validate"], &[]];
     for combination in combinations {
         let mut clippy = cargo();
         process::run(
-            clippy
-                .args(["clippy", "--package", "toehold"])
-                .args(combination)
-                .args(["--", "-Dwarnings"]),
+            clippy.args(["clippy", "--package", "toehold"]).args(combination).args(["--", "-Dwarnings"]),
         )?;
     }
     Ok(())
@@ -137,22 +124,11 @@ mod tests {
     #[test]
     fn the_table_shows_every_step_and_repeats_what_failed() {
         let outcomes = [
-            Outcome {
-                name: "format",
-                time: Duration::from_millis(1_500),
-                error: None,
-            },
-            Outcome {
-                name: "boards",
-                time: Duration::from_secs(60),
-                error: Some("no target".into()),
-            },
+            Outcome { name: "format", time: Duration::from_millis(1_500), error: None },
+            Outcome { name: "boards", time: Duration::from_secs(60), error: Some("no target".into()) },
         ];
         let table = table(&outcomes);
-        let lines: Vec<Vec<&str>> = table
-            .lines()
-            .map(|line| line.split_whitespace().collect())
-            .collect();
+        let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0], ["format", "ok", "1.5", "s"]);
         assert_eq!(lines[1], ["boards", "FAILED", "60.0", "s"]);
         assert_eq!(lines[2], ["total", "61.5", "s"]);

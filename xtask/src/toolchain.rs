@@ -29,10 +29,7 @@ pub(crate) const CORTEX_M: Target = Target {
     linker: None,
 };
 
-pub(crate) const RISC_V: Target = Target {
-    triple: "riscv32imac-unknown-none-elf",
-    ..CORTEX_M
-};
+pub(crate) const RISC_V: Target = Target { triple: "riscv32imac-unknown-none-elf", ..CORTEX_M };
 
 pub(crate) const WASM: Target = Target {
     triple: "wasm32-unknown-unknown",
@@ -72,11 +69,7 @@ pub(crate) enum Toolchain {
     /// The cargo that xtask runs under, with the target's own standard library.
     Installed,
     /// Debian's cargo and rustc, which build the standard library first.
-    Debian {
-        rustc: String,
-        source: PathBuf,
-        linker: Option<PathBuf>,
-    },
+    Debian { rustc: String, source: PathBuf, linker: Option<PathBuf> },
 }
 
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
@@ -105,20 +98,11 @@ pub(crate) fn choose(target: &Target, facts: &Facts) -> Option<Toolchain> {
     if facts.target_is_installed {
         return Some(Toolchain::Installed);
     }
-    let Debian {
-        rustc,
-        source,
-        linker,
-        ..
-    } = &facts.debian;
+    let Debian { rustc, source, linker, .. } = &facts.debian;
     if !missing_parts(target, &facts.debian).is_empty() {
         return None;
     }
-    Some(Toolchain::Debian {
-        rustc: rustc.clone()?,
-        source: source.clone()?,
-        linker: linker.clone(),
-    })
+    Some(Toolchain::Debian { rustc: rustc.clone()?, source: source.clone()?, linker: linker.clone() })
 }
 
 /// The packages that Debian's way still needs for a target.
@@ -151,20 +135,14 @@ fn how_to_get(target: &Target, debian: &Debian) -> String {
 }
 
 fn is_new_enough(version: &str) -> bool {
-    let numbers = |text: &str| -> Vec<u32> {
-        text.split('.')
-            .map_while(|number| number.parse().ok())
-            .collect()
-    };
+    let numbers =
+        |text: &str| -> Vec<u32> { text.split('.').map_while(|number| number.parse().ok()).collect() };
     numbers(version) >= numbers(OLDEST)
 }
 
 /// Asks the machine.
 pub(crate) fn look(target: &Target) -> Facts {
-    Facts {
-        target_is_installed: is_installed(target),
-        debian: look_for_debian(target),
-    }
+    Facts { target_is_installed: is_installed(target), debian: look_for_debian(target) }
 }
 
 fn is_installed(target: &Target) -> bool {
@@ -174,9 +152,7 @@ fn is_installed(target: &Target) -> bool {
     let Some(Ok(entries)) = folder.map(|folder| Path::new(&folder).read_dir()) else {
         return false;
     };
-    entries
-        .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
 }
 
 fn look_for_debian(target: &Target) -> Debian {
@@ -194,41 +170,38 @@ fn look_for_debian(target: &Target) -> Debian {
 /// The linker by its own name, or as Debian names it: with LLVM's version, the newest first.
 fn find_linker(name: &str) -> Option<PathBuf> {
     let versioned = (14..=40).rev().map(|version| format!("{name}-{version}"));
-    versioned
-        .chain([name.to_owned()])
-        .find_map(|name| process::find(&name))
+    versioned.chain([name.to_owned()]).find_map(|name| process::find(&name))
 }
 
 impl Toolchain {
-    /// `cargo <subcommand>` for the target. `rustflags` replace those of the environment, unless there are none.
+    /// `cargo <subcommand>` for targets that share one part of the standard library. `rustflags` replace those of the
+    /// environment, unless there are none.
     pub(crate) fn cargo(
         &self,
-        target: &Target,
         subcommand: &str,
+        targets: &[&Target],
         rustflags: &[String],
     ) -> Result<Command> {
         let mut command = match self {
             Toolchain::Installed => process::cargo(),
             Toolchain::Debian { .. } => debian_cargo(),
         };
-        command.args([subcommand, "--target", target.triple]);
-        if let Toolchain::Debian { linker, .. } = self {
-            command.arg(format!("-Zbuild-std={}", target.std_crates));
-            if !target.std_features.is_empty() {
-                command.arg(format!("-Zbuild-std-features={}", target.std_features));
+        command.arg(subcommand).args(targets.iter().flat_map(|target| ["--target", target.triple]));
+        if let (Toolchain::Debian { linker, .. }, [first, ..]) = (self, targets) {
+            command.arg(format!("-Zbuild-std={}", first.std_crates));
+            if !first.std_features.is_empty() {
+                command.arg(format!("-Zbuild-std-features={}", first.std_features));
             }
             // What two compilers made must not meet in one folder: each would throw away what the other made.
             command.arg("--target-dir").arg(self.target_folder()?);
             if let Some(linker) = linker {
-                let triple = target.triple.to_uppercase().replace('-', "_");
+                let triple = first.triple.to_uppercase().replace('-', "_");
                 command.env(format!("CARGO_TARGET_{triple}_LINKER"), linker);
             }
         }
         if !rustflags.is_empty() {
             // The encoded form leaves spaces inside a path alone.
-            command
-                .env_remove("RUSTFLAGS")
-                .env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\x1f"));
+            command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", rustflags.join("\x1f"));
         }
         Ok(command)
     }
@@ -247,34 +220,18 @@ impl Toolchain {
 fn debian_cargo() -> Command {
     let mut command = Command::new(DEBIAN_CARGO);
     command.current_dir(workspace::root());
-    process::forget(&mut command, |name| {
-        process::told_about_xtask(name) || speaks_of_a_toolchain(name)
-    });
+    process::forget(&mut command, |name| process::told_about_xtask(name) || speaks_of_a_toolchain(name));
     // Building std from source is for nightly compilers; this makes a stable one take the option.
-    command
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTC", DEBIAN_RUSTC);
+    command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", DEBIAN_RUSTC);
     command
 }
 
 fn speaks_of_a_toolchain(name: &str) -> bool {
-    [
-        "RUSTUP_",
-        "RUSTC",
-        "RUSTDOC",
-        "RUSTFLAGS",
-        "CARGO_BUILD_",
-        "CARGO_TARGET_",
-    ]
-    .iter()
-    .any(|p| name.starts_with(p))
-        || [
-            "CARGO",
-            "CARGO_ENCODED_RUSTFLAGS",
-            "LD_LIBRARY_PATH",
-            "DYLD_FALLBACK_LIBRARY_PATH",
-        ]
-        .contains(&name)
+    ["RUSTUP_", "RUSTC", "RUSTDOC", "RUSTFLAGS", "CARGO_BUILD_", "CARGO_TARGET_"]
+        .iter()
+        .any(|p| name.starts_with(p))
+        || ["CARGO", "CARGO_ENCODED_RUSTFLAGS", "LD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"]
+            .contains(&name)
 }
 
 #[cfg(test)]
@@ -292,35 +249,20 @@ mod tests {
 
     #[test]
     fn an_installed_target_comes_first() {
-        let facts = Facts {
-            target_is_installed: true,
-            debian: complete(),
-        };
+        let facts = Facts { target_is_installed: true, debian: complete() };
         assert_eq!(choose(&WASM, &facts), Some(Toolchain::Installed));
     }
 
     #[test]
     fn debian_is_the_second_choice() {
-        let chosen = choose(
-            &WASM,
-            &Facts {
-                target_is_installed: false,
-                debian: complete(),
-            },
-        );
+        let chosen = choose(&WASM, &Facts { target_is_installed: false, debian: complete() });
         assert!(matches!(chosen, Some(Toolchain::Debian { rustc, .. }) if rustc == "1.96.0"));
     }
 
     #[test]
     fn a_linker_counts_only_where_something_is_linked() {
-        let debian = Debian {
-            linker: None,
-            ..complete()
-        };
-        let facts = Facts {
-            target_is_installed: false,
-            debian,
-        };
+        let debian = Debian { linker: None, ..complete() };
+        let facts = Facts { target_is_installed: false, debian };
         assert_eq!(choose(&WASM, &facts), None);
         assert!(choose(&CORTEX_M, &facts).is_some());
     }
@@ -328,47 +270,14 @@ mod tests {
     #[test]
     fn debian_without_any_one_part_is_no_choice() {
         let partial = [
-            (
-                Debian {
-                    has_cargo: false,
-                    ..complete()
-                },
-                "cargo-web",
-            ),
-            (
-                Debian {
-                    rustc: None,
-                    ..complete()
-                },
-                "rustc-web",
-            ),
-            (
-                Debian {
-                    rustc: Some("1.63.0".into()),
-                    ..complete()
-                },
-                "rustc-web",
-            ),
-            (
-                Debian {
-                    source: None,
-                    ..complete()
-                },
-                "rust-web-src",
-            ),
+            (Debian { has_cargo: false, ..complete() }, "cargo-web"),
+            (Debian { rustc: None, ..complete() }, "rustc-web"),
+            (Debian { rustc: Some("1.63.0".into()), ..complete() }, "rustc-web"),
+            (Debian { source: None, ..complete() }, "rust-web-src"),
         ];
         for (debian, package) in partial {
             assert_eq!(missing_parts(&RISC_V, &debian), [package]);
-            assert_eq!(
-                choose(
-                    &RISC_V,
-                    &Facts {
-                        target_is_installed: false,
-                        debian
-                    }
-                ),
-                None
-            );
+            assert_eq!(choose(&RISC_V, &Facts { target_is_installed: false, debian }), None);
         }
     }
 
@@ -392,23 +301,12 @@ mod tests {
 
     #[test]
     fn the_outer_toolchain_stays_outside() {
-        for name in [
-            "RUSTUP_TOOLCHAIN",
-            "RUSTC",
-            "RUSTC_WRAPPER",
-            "CARGO",
-            "CARGO_TARGET_DIR",
-            "LD_LIBRARY_PATH",
-        ] {
+        for name in
+            ["RUSTUP_TOOLCHAIN", "RUSTC", "RUSTC_WRAPPER", "CARGO", "CARGO_TARGET_DIR", "LD_LIBRARY_PATH"]
+        {
             assert!(speaks_of_a_toolchain(name), "{name}");
         }
-        for name in [
-            "CARGO_HOME",
-            "CARGO_NET_OFFLINE",
-            "CARGO_TERM_COLOR",
-            "RUST_BACKTRACE",
-            "PATH",
-        ] {
+        for name in ["CARGO_HOME", "CARGO_NET_OFFLINE", "CARGO_TERM_COLOR", "RUST_BACKTRACE", "PATH"] {
             assert!(!speaks_of_a_toolchain(name), "{name}");
         }
     }

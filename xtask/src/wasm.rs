@@ -29,10 +29,7 @@ pub(crate) fn with_custom_section(module: &[u8], name: &str, content: &[u8]) -> 
 }
 
 /// The module without the custom sections that `unwanted` picks by name.
-pub(crate) fn without_custom_sections(
-    module: &[u8],
-    unwanted: impl Fn(&[u8]) -> bool,
-) -> Result<Vec<u8>> {
+pub(crate) fn without_custom_sections(module: &[u8], unwanted: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>> {
     let mut kept = HEADER.to_vec();
     for section in sections(module)? {
         if !section.custom_name.is_some_and(&unwanted) {
@@ -52,28 +49,21 @@ struct Section<'m> {
 }
 
 fn sections(module: &[u8]) -> Result<Vec<Section<'_>>> {
-    let mut rest = module
-        .strip_prefix(HEADER)
-        .context("not a WebAssembly module of version 1")?;
+    let mut rest = module.strip_prefix(HEADER).context("not a WebAssembly module of version 1")?;
     let mut sections = Vec::new();
     while let Some((&identifier, after)) = rest.split_first() {
         let place = module.len() - rest.len();
-        let (body, after) = sized(after)
-            .with_context(|| format!("the WebAssembly section at byte {place} is damaged"))?;
+        let (body, after) =
+            sized(after).with_context(|| format!("the WebAssembly section at byte {place} is damaged"))?;
         let whole = &rest[..rest.len() - after.len()];
         let (custom_name, content) = if identifier == CUSTOM {
-            let (name, content) = sized(body).with_context(|| {
-                format!("the custom section at byte {place} has no readable name")
-            })?;
+            let (name, content) = sized(body)
+                .with_context(|| format!("the custom section at byte {place} has no readable name"))?;
             (Some(name), content)
         } else {
             (None, body)
         };
-        sections.push(Section {
-            whole,
-            custom_name,
-            content,
-        });
+        sections.push(Section { whole, custom_name, content });
         rest = after;
     }
     Ok(sections)
@@ -88,22 +78,16 @@ fn sized(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
         if byte & 0x80 == 0 {
             let after = &bytes[index + 1..];
             let length = usize::try_from(length)?;
-            return after.split_at_checked(length).with_context(|| {
-                format!(
-                    "it should have {length} bytes, only {} are there",
-                    after.len()
-                )
-            });
+            return after
+                .split_at_checked(length)
+                .with_context(|| format!("it should have {length} bytes, only {} are there", after.len()));
         }
     }
     bail!("its length is cut off or longer than five bytes")
 }
 
 fn leb128(length: usize) -> Result<Vec<u8>> {
-    ensure!(
-        u32::try_from(length).is_ok(),
-        "a section of {length} bytes is too long for WebAssembly"
-    );
+    ensure!(u32::try_from(length).is_ok(), "a section of {length} bytes is too long for WebAssembly");
     let mut rest = length;
     let mut bytes = Vec::new();
     loop {
@@ -130,10 +114,7 @@ mod tests {
         for length in [0, 1, 127, 128, 20_000] {
             let content = vec![7; length];
             let with = with_custom_section(&module(), "toehold:sources", &content).unwrap();
-            assert_eq!(
-                custom_section(&with, "toehold:sources").unwrap(),
-                Some(&content[..])
-            );
+            assert_eq!(custom_section(&with, "toehold:sources").unwrap(), Some(&content[..]));
             assert_eq!(custom_section(&with, "toehold").unwrap(), None);
         }
     }
@@ -151,10 +132,7 @@ mod tests {
     #[test]
     fn only_unwanted_custom_sections_go() {
         let with = with_custom_section(&module(), "name", b"x").unwrap();
-        assert_eq!(
-            without_custom_sections(&with, |name| name == b"name").unwrap(),
-            module()
-        );
+        assert_eq!(without_custom_sections(&with, |name| name == b"name").unwrap(), module());
         assert_eq!(without_custom_sections(&with, |_| false).unwrap(), with);
     }
 
@@ -164,11 +142,7 @@ mod tests {
         for length in 0..whole.len() {
             // Where one section ends and the next begins, nothing is missing.
             let is_whole = length == HEADER.len() || length == module().len();
-            assert_eq!(
-                sections(&whole[..length]).is_ok(),
-                is_whole,
-                "cut at byte {length}"
-            );
+            assert_eq!(sections(&whole[..length]).is_ok(), is_whole, "cut at byte {length}");
         }
     }
 
