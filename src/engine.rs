@@ -1,0 +1,49 @@
+use alloc::vec::Vec;
+
+use toehold_abi::{Signature, ValueType};
+use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, FuncType, ValType};
+
+use crate::Limits;
+
+/// An interpreter for one extension: its call depth is the extension's, and it frees its code when it is dropped.
+pub(crate) fn engine(limits: &Limits) -> Engine {
+    let mut config = Config::default();
+    config
+        .consume_fuel(true)
+        // Functions are validated at load and translated when they are first called. Translation costs no fuel: else
+        // a job's fuel would depend on what other jobs have run, and a call that ran out in the middle of a
+        // translation could not be resumed.
+        .compilation_mode(CompilationMode::LazyTranslation)
+        .fuel_cost(CustomFuelCosts {
+            bytes_copied_per_fuel: 64,
+            fuel_per_bytes_translated: 0,
+            fuel_per_bytes_validated: 0,
+        })
+        .ignore_custom_sections(true)
+        .set_max_recursion_depth(limits.call_depth);
+    let stack_bytes = limits.stack_bytes.max(MIN_STACK_BYTES);
+    config.set_min_stack_height(MIN_STACK_BYTES).set_max_stack_height(stack_bytes);
+    // One memory, with 32-bit addresses, is what the ABI's pointers can name. Tail calls are off for a mistake of
+    // wasmi 2.0.0: where a guest tail-calls a host function that stops the interpreter, the answer ends up in the
+    // wrong place of the guest's stack.
+    #[cfg(feature = "validate")]
+    config.wasm_multi_memory(false).wasm_tail_call(false);
+    Engine::new(&config)
+}
+
+const MIN_STACK_BYTES: usize = 1_000;
+
+/// A signature of the ABI as the interpreter has it.
+pub(crate) fn func_type(signature: Signature) -> FuncType {
+    let convert = |types: &[ValueType]| -> Vec<ValType> {
+        types
+            .iter()
+            .map(|value_type| match value_type {
+                ValueType::I32 => ValType::I32,
+                ValueType::I64 => ValType::I64,
+                ValueType::F32 => ValType::F32,
+            })
+            .collect()
+    };
+    FuncType::new(convert(signature.params), convert(signature.results))
+}

@@ -1,0 +1,283 @@
+use alloc::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use sha2::{Digest, Sha256};
+use spin::Mutex;
+use toehold_abi::{CLEANUP, EXECUTE_PREFIX, EXECUTE_SIGNATURE};
+use uuid::Uuid;
+use wasmi::{ExternType, Linker, Module};
+
+use crate::{
+    Limits, Millis,
+    engine::engine,
+    guest::{Guest, Registration, Role},
+    host_functions::{self, is_job_name},
+    lifecycle,
+    limiter::Limiter,
+    manifest::Manifest,
+    module::{self, LoadError, ModuleInfo},
+    rate_limit::RateLimit,
+};
+
+/// A loaded extension: its compiled module, its jobs, and what they may do. Clones share it.
+#[derive(Clone)]
+pub struct Extension(Arc<Loaded>);
+
+struct Loaded {
+    shared: Arc<ExtensionShared>,
+    module: Module,
+    linker: Linker<Guest>,
+    info: ModuleInfo,
+    jobs: Vec<JobInfo>,
+    warnings: Vec<String>,
+}
+
+/// A job that an extension offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobInfo {
+    /// Its name; the full one is `EXTENSION_ID:NAME`.
+    pub name: String,
+    /// The export that runs it.
+    pub export: String,
+    /// Whether it can go on from a checkpoint.
+    pub resumable: bool,
+    /// Whether `register_job` named it; else its export's name did.
+    pub registered: bool,
+}
+
+impl Extension {
+    /// Parses, validates and checks a module, runs its `plugin_init`, and notes its jobs.
+    ///
+    /// `limits` are the host's; the manifest can lower them.
+    ///
+    /// # Errors
+    /// [`LoadError`] says all that is wrong with the module, and nothing of it stays behind.
+    pub fn load(manifest: Manifest, module: &[u8], limits: &Limits) -> Result<Self, LoadError> {
+        log::info!("Loading extension: {}", manifest.id());
+        let limits = limits.lowered_by(manifest.permissions());
+        if module.len() > limits.module_bytes {
+            return Err(LoadError::TooLarge { bytes: module.len(), limit: limits.module_bytes });
+        }
+        let engine = engine(&limits);
+        let compiled = Module::new(&engine, module).map_err(|error| LoadError::Invalid(error.to_string()))?;
+        let hash: [u8; 32] = Sha256::digest(module).into();
+        let info = module::check(&compiled, module.len(), hash, &limits)?;
+        let mut linker = Linker::new(&engine);
+        let mut warnings = Vec::new();
+        link(&mut linker, &compiled, &info, &mut warnings)
+            .map_err(|error| LoadError::Invalid(error.to_string()))?;
+        let shared = Arc::new(ExtensionShared::new(manifest, limits));
+        let registrations = lifecycle::load(&shared, &compiled, &linker)?;
+        let jobs = jobs(&compiled, registrations, &mut warnings);
+        for warning in &warnings {
+            log::warn!("{}: {warning}", shared.id());
+        }
+        Ok(Self(Arc::new(Loaded { shared, module: compiled, linker, info, jobs, warnings })))
+    }
+
+    /// Runs the module's `plugin_cleanup`, if it has one, in an instance of its own.
+    ///
+    /// Jobs that still run keep the module until they end.
+    ///
+    /// # Errors
+    /// The fault that ended it. The extension can be dropped all the same.
+    pub fn cleanup(&self) -> Result<(), crate::Fault> {
+        if self.0.info.exports.iter().any(|export| export.name == CLEANUP) {
+            lifecycle::unload(&self.0.shared, &self.0.module, &self.0.linker)?;
+        }
+        Ok(())
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0.shared.id()
+    }
+
+    /// The manifest that it was loaded with.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.shared.manifest
+    }
+
+    /// The limits of its jobs: the lower of the host's and the manifest's.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.shared.limits
+    }
+
+    /// What the module imports and exports, and its hash.
+    #[must_use]
+    pub fn module(&self) -> &ModuleInfo {
+        &self.0.info
+    }
+
+    /// Its jobs: those that it registered first, in that order.
+    #[must_use]
+    pub fn jobs(&self) -> &[JobInfo] {
+        &self.0.jobs
+    }
+
+    /// The job of this name.
+    #[must_use]
+    pub fn job(&self, name: &str) -> Option<&JobInfo> {
+        self.0.jobs.iter().find(|job| job.name == name)
+    }
+
+    /// What is odd about the module, but did not keep it from loading.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// How many of its jobs run now.
+    #[must_use]
+    pub fn running_jobs(&self) -> u32 {
+        self.0.shared.running.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<ExtensionShared> {
+        &self.0.shared
+    }
+
+    pub(crate) fn compiled(&self) -> (&Module, &Linker<Guest>) {
+        (&self.0.module, &self.0.linker)
+    }
+}
+
+impl core::fmt::Debug for Extension {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Extension").field("id", &self.id()).finish_non_exhaustive()
+    }
+}
+
+/// What an extension and all of its guests share.
+#[derive(Debug)]
+pub(crate) struct ExtensionShared {
+    pub(crate) manifest: Manifest,
+    pub(crate) limits: Limits,
+    rate: Mutex<RateLimit>,
+    running: AtomicU32,
+}
+
+impl ExtensionShared {
+    fn new(manifest: Manifest, limits: Limits) -> Self {
+        let rate = Mutex::new(RateLimit::new(limits.requests_per_minute));
+        Self { manifest, limits, rate, running: AtomicU32::new(0) }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.manifest.id()
+    }
+
+    /// Whether the manifest allows a call; else what to say to the guest.
+    pub(crate) fn permit(&self, method: &str, library: Option<Uuid>) -> Result<(), String> {
+        let permissions = self.manifest.permissions();
+        if !permissions.allow_method(method) {
+            return Err(format!(
+                "{method}: not permitted; `permissions.methods` of {}'s manifest are {:?}",
+                self.id(),
+                permissions.methods
+            ));
+        }
+        if !permissions.allow_library(library) {
+            return Err(format!(
+                "{method}: library {} is not in `permissions.libraries` of {}'s manifest",
+                library.unwrap_or_default(),
+                self.id()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether one more call may leave at `now`; else what to say to the guest.
+    pub(crate) fn admit(&self, method: &str, now: Millis) -> Result<(), String> {
+        if self.rate.lock().allow(now) {
+            return Ok(());
+        }
+        Err(format!("{method}: over the limit of {} requests per minute", self.limits.requests_per_minute))
+    }
+
+    /// Takes a place among the jobs that run, if there is one left.
+    pub(crate) fn take_place(self: &Arc<Self>) -> Option<Place> {
+        let limit = self.limits.concurrent_jobs;
+        let more = |running| (running < limit).then_some(running + 1);
+        let taken = self.running.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Place(self.clone()))
+    }
+
+    pub(crate) fn guest(self: &Arc<Self>, role: Role) -> Guest {
+        Guest::new(self.clone(), Limiter::new(&self.limits), role)
+    }
+}
+
+/// A place among the jobs that run at a time; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<ExtensionShared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn link(
+    linker: &mut Linker<Guest>,
+    module: &Module,
+    info: &ModuleInfo,
+    warnings: &mut Vec<String>,
+) -> Result<(), wasmi::errors::LinkerError> {
+    host_functions::link(linker)?;
+    for (import, entry) in module.imports().zip(&info.imports) {
+        let (None, ExternType::Func(ty)) = (entry.host_function, import.ty()) else { continue };
+        warnings.push(format!(
+            "imports `{}.{}`, which no host has: a job that calls it ends with a fault",
+            entry.module, entry.name
+        ));
+        let known = info.imports.iter().take_while(|other| !core::ptr::eq(*other, entry));
+        if !known.into_iter().any(|other| other.module == entry.module && other.name == entry.name) {
+            host_functions::link_stub(linker, import.module(), import.name(), ty)?;
+        }
+    }
+    Ok(())
+}
+
+/// The jobs that were registered, then those that only an export's name tells of.
+fn jobs(module: &Module, registrations: Vec<Registration>, warnings: &mut Vec<String>) -> Vec<JobInfo> {
+    let mut jobs: Vec<JobInfo> = Vec::new();
+    for Registration { name, export, resumable, refused } in registrations {
+        match refused {
+            Some(reason) => warnings.push(format!("register_job refused {name:?}: {reason}")),
+            None => jobs.push(JobInfo { name, export, resumable, registered: true }),
+        }
+    }
+    for export in module.exports() {
+        let Some(name) = export.name().strip_prefix(EXECUTE_PREFIX) else { continue };
+        if jobs.iter().any(|job| job.export == export.name() || job.name == name) {
+            continue;
+        }
+        if !module::is_job(export.ty()) {
+            warnings.push(format!(
+                "exports `{}` as {}, so it is no job; a job's export is {EXECUTE_SIGNATURE}",
+                export.name(),
+                module::describe(export.ty())
+            ));
+        } else if is_job_name(name) {
+            jobs.push(JobInfo {
+                name: name.to_owned(),
+                export: export.name().to_owned(),
+                resumable: true,
+                registered: false,
+            });
+        } else {
+            warnings.push(format!("exports {:?}, whose name cannot be a job's", export.name()));
+        }
+    }
+    jobs
+}

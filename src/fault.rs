@@ -1,0 +1,154 @@
+use alloc::string::String;
+use core::fmt;
+
+use toehold_abi::HostFunction;
+use uuid::Uuid;
+
+/// Why the host ended a guest: it broke the ABI, trapped, or went over a limit that it cannot handle itself.
+///
+/// The other class of error, what a guest can handle, goes back to it as a code or as `{"error": …}`.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A pointer and length that leave the guest's memory.
+    Pointer {
+        /// The host function that was called.
+        function: HostFunction,
+        /// Which of its arguments.
+        argument: &'static str,
+        /// Where it points to.
+        pointer: u32,
+        /// Bytes that were to lie there.
+        length: u32,
+        /// Bytes of the guest's memory.
+        memory: u64,
+    },
+    /// A string that is not UTF-8.
+    NotUtf8 {
+        /// The host function that was called.
+        function: HostFunction,
+        /// Which of its arguments.
+        argument: &'static str,
+        /// Bytes of the string up to the mistake.
+        valid_up_to: usize,
+    },
+    /// A job id that is not the running job's.
+    ForeignJob {
+        /// The host function that was called.
+        function: HostFunction,
+        /// The id that it was called with.
+        found: Uuid,
+    },
+    /// A host function that was called where the ABI does not allow it, such as a job's function in `plugin_init`.
+    OutOfPlace {
+        /// The host function that was called.
+        function: HostFunction,
+        /// The guest's function that called it.
+        within: &'static str,
+    },
+    /// An import that no host has was called.
+    Unlinked {
+        /// The import's module.
+        module: String,
+        /// The import's name.
+        name: String,
+    },
+    /// `wasm_alloc` returned 0 when the job's context and state were to be handed over.
+    OutOfMemory {
+        /// Bytes that were asked for.
+        bytes: u32,
+    },
+    /// `wasm_alloc` returned a block that leaves the guest's memory.
+    BadBlock {
+        /// Where the block starts.
+        pointer: u32,
+        /// Bytes that were asked for.
+        bytes: u32,
+        /// Bytes of the guest's memory.
+        memory: u64,
+    },
+    /// The guest ran into a trap.
+    Trap {
+        /// The guest's export that the host had called.
+        export: String,
+        /// What the interpreter says.
+        message: String,
+    },
+    /// Memory was to grow over its limit.
+    Memory {
+        /// Bytes that were asked for in all.
+        asked: u64,
+        /// Bytes that are allowed.
+        limit: u64,
+    },
+    /// A table was to grow over its limit.
+    Table {
+        /// Elements that were asked for in all.
+        asked: u64,
+        /// Elements that are allowed.
+        limit: u64,
+    },
+    /// Calls on top of each other went over the limit.
+    CallDepth {
+        /// Calls that are allowed.
+        limit: usize,
+    },
+    /// The fuel is used up.
+    Fuel {
+        /// What was running: the job, or one function with fuel of its own.
+        of: String,
+        /// Units that are allowed.
+        limit: u64,
+    },
+    /// A function returned a code that the ABI does not have, or `plugin_init` or `plugin_cleanup` failed.
+    Code {
+        /// The guest's export.
+        export: String,
+        /// What it returned.
+        code: i32,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pointer { function, argument, pointer, length, memory } => write!(
+                f,
+                "{function}: `{argument}` points to {length} bytes at {pointer:#x}, outside of the guest's memory of \
+                 {memory} bytes"
+            ),
+            Self::NotUtf8 { function, argument, valid_up_to } => {
+                write!(f, "{function}: `{argument}` is not UTF-8 after {valid_up_to} bytes")
+            }
+            Self::ForeignJob { function, found } => {
+                write!(f, "{function}: called with job id {found}, which is not the running job's")
+            }
+            Self::OutOfPlace { function, within } => write!(f, "{function}: must not be called in {within}"),
+            Self::Unlinked { module, name } => {
+                write!(f, "{module}.{name}: called, but this host has no such function")
+            }
+            Self::OutOfMemory { bytes } => {
+                write!(f, "wasm_alloc: returned 0 (out of memory) for the {bytes} bytes of the job's input")
+            }
+            Self::BadBlock { pointer, bytes, memory } => write!(
+                f,
+                "wasm_alloc: returned {pointer:#x} for {bytes} bytes, outside of the guest's memory of {memory} bytes"
+            ),
+            Self::Trap { export, message } => write!(f, "{export}: trap: {message}"),
+            Self::Memory { asked, limit } => {
+                write!(f, "memory.grow: asked for {asked} bytes in all, the limit is {limit}")
+            }
+            Self::Table { asked, limit } => {
+                write!(f, "table.grow: asked for {asked} elements in all, the limit is {limit}")
+            }
+            Self::CallDepth { limit } => {
+                write!(f, "calls nest too deeply: the limit is {limit} calls; is there an endless recursion?")
+            }
+            Self::Fuel { of, limit } => write!(f, "{of}: used up its fuel of {limit}"),
+            Self::Code { export, code } => write!(f, "{export}: returned {code}"),
+        }
+    }
+}
+
+impl core::error::Error for Fault {}
+impl wasmi::errors::HostError for Fault {}

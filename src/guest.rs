@@ -1,0 +1,176 @@
+use alloc::{string::String, sync::Arc, vec::Vec};
+
+use toehold_abi::{HostFunction, Interrupt, LogLevel};
+use uuid::Uuid;
+use wasmi::{Memory, TypedFunc};
+
+use crate::{
+    call::Call,
+    extension::ExtensionShared,
+    fault::Fault,
+    limiter::Limiter,
+    registry::Entry,
+    report::{LogLine, Report, cut},
+};
+
+/// What stands behind a guest's instance: the host functions find it in the interpreter's store.
+pub(crate) struct Guest {
+    pub(crate) extension: Arc<ExtensionShared>,
+    pub(crate) limiter: Limiter,
+    pub(crate) role: Role,
+    /// The guest's function that the host is in: says what the host functions may do.
+    pub(crate) within: Within,
+    /// Known once the module is instantiated; its `start` function runs before.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) alloc: Option<TypedFunc<i32, i32>>,
+    /// What a host function has parked before it stopped the interpreter.
+    pub(crate) request: Option<Request>,
+    /// The jobs that `plugin_init` has named.
+    pub(crate) registrations: Vec<Registration>,
+    /// Fuel that host functions cost beyond what the slice had left.
+    pub(crate) debt: u64,
+}
+
+/// What an instance is for.
+pub(crate) enum Role {
+    /// To load an extension: what `plugin_init` registers counts.
+    Load,
+    /// To run a job.
+    Job(JobRole),
+    /// To unload an extension.
+    Unload,
+}
+
+pub(crate) struct JobRole {
+    pub(crate) entry: Entry,
+    /// `EXTENSION_ID:NAME`, under which the guest's lines are logged.
+    pub(crate) log_target: String,
+    /// The calls that the guest has made so far.
+    pub(crate) calls: u64,
+    /// What the guest is told when it asks, as of the start of its slice.
+    pub(crate) interrupt: Interrupt,
+    /// Whether the guest has asked in this run, and so can be expected to stop by itself.
+    pub(crate) asks: bool,
+}
+
+/// The guest's function that the host has called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Within {
+    Start,
+    Init,
+    Execute,
+    Alloc,
+    Cleanup,
+}
+
+/// A job that `plugin_init` named, and what it was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    pub(crate) name: String,
+    pub(crate) export: String,
+    pub(crate) resumable: bool,
+    /// Why it was refused, if it was.
+    pub(crate) refused: Option<String>,
+}
+
+/// What a host function wants of the world outside of the interpreter.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// An operation of the shell.
+    Call(Call),
+    /// A reply that the core gives itself: the call was refused.
+    Refused(String),
+    /// The guest's state for the store.
+    Checkpoint(Vec<u8>),
+}
+
+impl Within {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "the module's start function",
+            Self::Init => "plugin_init",
+            Self::Execute => "a job",
+            Self::Alloc => "wasm_alloc",
+            Self::Cleanup => "plugin_cleanup",
+        }
+    }
+}
+
+impl Guest {
+    pub(crate) fn new(extension: Arc<ExtensionShared>, limiter: Limiter, role: Role) -> Self {
+        Self {
+            extension,
+            limiter,
+            role,
+            within: Within::Start,
+            memory: None,
+            alloc: None,
+            request: None,
+            registrations: Vec::new(),
+            debt: 0,
+        }
+    }
+
+    /// The job that runs, if it runs here.
+    pub(crate) fn job(&mut self) -> Option<&mut JobRole> {
+        match &mut self.role {
+            Role::Job(job) => Some(job),
+            Role::Load | Role::Unload => None,
+        }
+    }
+
+    /// Checks that this is a place where a job's `function` may be called, and that `id` is the job's.
+    pub(crate) fn check_job(&self, function: HostFunction, id: Uuid) -> Result<(), Fault> {
+        match &self.role {
+            Role::Job(job) if self.within == Within::Execute => {
+                if job.entry.context().id() == id {
+                    Ok(())
+                } else {
+                    Err(Fault::ForeignJob { function, found: id })
+                }
+            }
+            _ => Err(Fault::OutOfPlace { function, within: self.within.name() }),
+        }
+    }
+
+    /// What the guest is told when it asks whether to stop. From then on it is expected to ask.
+    pub(crate) fn ask(&mut self) -> Interrupt {
+        self.job().map_or(Interrupt::None, |job| {
+            job.asks = true;
+            job.interrupt
+        })
+    }
+
+    /// Changes the job's report; without a job, one that nobody sees.
+    pub(crate) fn report<R>(&mut self, change: impl FnOnce(&mut Report) -> R) -> R {
+        match self.job() {
+            Some(job) => job.entry.context().with_report(change),
+            None => change(&mut Report::default()),
+        }
+    }
+
+    /// Logs a line of the guest's, within the limits of its job.
+    pub(crate) fn log(&self, level: LogLevel, text: &str) {
+        let text = cut(text, self.extension.limits.line_bytes);
+        let target: &str = match &self.role {
+            Role::Job(job) => {
+                let line = LogLine { level, text: text.clone() };
+                if !job.entry.context().add_log_line(line, &self.extension.limits) {
+                    return;
+                }
+                &job.log_target
+            }
+            Role::Load => self.extension.id(),
+            // The guest that unloads goes through `plugin_init` first, whose lines were logged at load.
+            Role::Unload if self.within != Within::Cleanup => return,
+            Role::Unload => self.extension.id(),
+        };
+        let level = match level {
+            LogLevel::Debug => log::Level::Debug,
+            LogLevel::Info => log::Level::Info,
+            LogLevel::Warn => log::Level::Warn,
+            LogLevel::Error => log::Level::Error,
+        };
+        log::log!(target: target, level, "{text}");
+    }
+}

@@ -1,0 +1,98 @@
+//! `plugin_init` at load and `plugin_cleanup` at unload: one call each, to its end, under fuel of its own.
+
+use alloc::{borrow::ToOwned, format, string::String, sync::Arc, vec::Vec};
+
+use toehold_abi::{CLEANUP, INIT};
+use wasmi::{Linker, Module, ResumableCall, Val};
+
+use crate::{
+    Fault,
+    call::error_json,
+    extension::ExtensionShared,
+    guest::{Guest, Registration, Request, Role, Within},
+    instance::{Instance, set_fuel, to_fault},
+    module::LoadError,
+};
+
+/// Makes an instance, runs `plugin_init` in it, and gives what it registered.
+pub(crate) fn load(
+    shared: &Arc<ExtensionShared>,
+    module: &Module,
+    linker: &Linker<Guest>,
+) -> Result<Vec<Registration>, LoadError> {
+    let mut refused: Vec<String> = Vec::new();
+    let init = |refused: &mut Vec<String>| {
+        let mut instance = instantiate(shared, module, linker, Role::Load)?;
+        let result = call_to_end(&mut instance, INIT, Within::Init);
+        let registrations = core::mem::take(&mut instance.store.data_mut().registrations);
+        let reasons = registrations.iter().filter_map(|registration| {
+            let reason = registration.refused.as_ref()?;
+            Some(format!("register_job refused {:?}: {reason}", registration.name))
+        });
+        refused.extend(reasons);
+        result.map(|()| registrations)
+    };
+    init(&mut refused).map_err(|fault| LoadError::Init { fault, refused })
+}
+
+/// Makes an instance as at load, and runs `plugin_cleanup` in it.
+///
+/// No instance is kept from load to unload for this, which would cost its memory all the while; `plugin_init` is
+/// deterministic, so it leaves the new one as it left the first.
+pub(crate) fn unload(
+    shared: &Arc<ExtensionShared>,
+    module: &Module,
+    linker: &Linker<Guest>,
+) -> Result<(), Fault> {
+    let mut instance = instantiate(shared, module, linker, Role::Unload)?;
+    call_to_end(&mut instance, INIT, Within::Init)?;
+    call_to_end(&mut instance, CLEANUP, Within::Cleanup)
+}
+
+fn instantiate(
+    shared: &Arc<ExtensionShared>,
+    module: &Module,
+    linker: &Linker<Guest>,
+    role: Role,
+) -> Result<Instance, Fault> {
+    let fuel = shared.limits.init_fuel;
+    Instance::new(module, linker, shared.guest(role), fuel).map(|(instance, _)| instance)
+}
+
+/// Calls an export of type `() -> i32` or `()`, if there is one.
+fn call_to_end(instance: &mut Instance, export: &str, within: Within) -> Result<(), Fault> {
+    let Instance { store, instance: handle } = &mut *instance;
+    let Some(func) = handle.get_func(&*store, export) else { return Ok(()) };
+    store.data_mut().within = within;
+    let limit = store.data().extension.limits.init_fuel;
+    set_fuel(store, limit);
+    let mut results = [Val::I32(0)];
+    let count = func.ty(&*store).results().len().min(1);
+    let mut call = func.call_resumable(&mut *store, &[], &mut results[..count]);
+    loop {
+        match call {
+            Ok(ResumableCall::Finished) => break,
+            Ok(ResumableCall::OutOfFuel(_)) => return Err(Fault::Fuel { of: export.to_owned(), limit }),
+            Ok(ResumableCall::HostTrap(trap)) => {
+                // All that can be parked here is a call, and no operation can be called from here.
+                let Some(Request::Refused(text)) = instance.store.data_mut().request.take() else {
+                    return Err(to_fault(instance.store.data_mut(), trap.host_error(), export, limit));
+                };
+                let json = error_json(&text);
+                let length = (json.len() as u32).to_le_bytes();
+                let alloc_fuel = instance.store.data().extension.limits.alloc_fuel;
+                let (pointer, used) = instance.hand_over(&[&length, &json], alloc_fuel)?;
+                let left = instance.store.get_fuel().unwrap_or(0);
+                set_fuel(&mut instance.store, left.saturating_sub(used));
+                let reply = [Val::I32(pointer.cast_signed())];
+                call = trap.resume(&mut instance.store, &reply, &mut results[..count]);
+            }
+            Err(error) => return Err(to_fault(instance.store.data_mut(), &error, export, limit)),
+        }
+    }
+    match results {
+        [Val::I32(0)] => Ok(()),
+        [Val::I32(code)] => Err(Fault::Code { export: export.to_owned(), code }),
+        _ => Ok(()),
+    }
+}

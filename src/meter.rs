@@ -1,0 +1,77 @@
+use wasmi::Store;
+
+use crate::{Limits, guest::Guest};
+
+/// Counts a job's fuel: in slices of whatever size, the sum is the same.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    used: u64,
+    limit: u64,
+    /// What the interpreter's store was last set to or seen at.
+    granted: u64,
+    /// What a job that is asked to stop has left, and what it gets when it is asked.
+    grace: Option<u64>,
+    full_grace: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(limits: &Limits, used: u64) -> Self {
+        Self { used, limit: limits.fuel_per_job, granted: 0, grace: None, full_grace: limits.grace_fuel }
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// What is left of the job's fuel.
+    pub(crate) fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// Starts the grace when somebody asks the job to stop, and ends it when that is taken back.
+    pub(crate) fn interrupt(&mut self, asked: bool) {
+        self.grace = match self.grace {
+            _ if !asked => None,
+            None => Some(self.full_grace),
+            going_on => going_on,
+        };
+    }
+
+    /// Whether the job may go on for another block of `required` fuel, as far as its grace goes.
+    pub(crate) fn has_grace(&self, required: u64) -> bool {
+        self.grace.is_none_or(|left| left > 0 && left >= required)
+    }
+
+    /// A slice of `fuel`, or of `required` where that is more; `None` once the job's fuel is used up.
+    pub(crate) fn grant(&mut self, fuel: u64, required: u64) -> Option<u64> {
+        let left = self.left();
+        if left == 0 || required > left {
+            return None;
+        }
+        let slice = self.grace.map_or(fuel, |grace| fuel.min(grace));
+        self.granted = slice.max(required).min(left);
+        Some(self.granted)
+    }
+
+    /// Notes what the guest has used since, with what host functions charged it beyond its slice.
+    pub(crate) fn settle(&mut self, store: &mut Store<Guest>) {
+        let left = store.get_fuel().unwrap_or(0);
+        let debt = core::mem::take(&mut store.data_mut().debt);
+        self.add(self.granted.saturating_sub(left).saturating_add(debt));
+        self.granted = left;
+    }
+
+    /// Notes fuel that was used outside of the slice, and takes it from what is left of that. After [`Meter::settle`].
+    pub(crate) fn spend(&mut self, used: u64, store: &mut Store<Guest>) {
+        self.add(used);
+        self.granted = self.granted.saturating_sub(used);
+        crate::instance::set_fuel(store, self.granted);
+    }
+
+    pub(crate) fn add(&mut self, used: u64) {
+        self.used = self.used.saturating_add(used);
+        if let Some(grace) = &mut self.grace {
+            *grace = grace.saturating_sub(used);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+
+use heapless::HistoryBuf;
+use spin::Mutex;
+use uuid::Uuid;
+
+use crate::{
+    Limits,
+    control::Control,
+    report::{LogLine, Report},
+};
+
+/// Log lines that stay with a running job, the last ones.
+pub const LOG_TAIL_LINES: usize = 16;
+
+/// What a running job shares with those who look at it or steer it, on whichever thread.
+#[derive(Debug)]
+pub struct JobContext {
+    id: Uuid,
+    extension: String,
+    job: String,
+    control: Control,
+    shown: Mutex<Shown>,
+}
+
+#[derive(Debug, Default)]
+struct Shown {
+    report: Report,
+    fuel_used: u64,
+    log_tail: HistoryBuf<LogLine, LOG_TAIL_LINES>,
+}
+
+impl JobContext {
+    /// The job's id.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The id of the extension that the job belongs to.
+    #[must_use]
+    pub fn extension(&self) -> &str {
+        &self.extension
+    }
+
+    /// The job's full name, `EXTENSION_ID:NAME`.
+    #[must_use]
+    pub fn job(&self) -> &str {
+        &self.job
+    }
+
+    /// Where one asks the job to stop. Lock-free, so fit for interrupt service routines.
+    #[must_use]
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// A copy of what the job has told so far. Takes a spin lock: not for interrupt service routines.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.shown.lock().report.clone()
+    }
+
+    /// Fuel used up to the job's last slice, its `start` function, `plugin_init` and `wasm_alloc` included.
+    #[must_use]
+    pub fn fuel_used(&self) -> u64 {
+        self.shown.lock().fuel_used
+    }
+
+    /// The last lines that the guest logged, oldest first.
+    #[must_use]
+    pub fn log_tail(&self) -> Vec<LogLine> {
+        self.shown.lock().log_tail.oldest_ordered().cloned().collect()
+    }
+
+    pub(crate) fn with_report<R>(&self, change: impl FnOnce(&mut Report) -> R) -> R {
+        change(&mut self.shown.lock().report)
+    }
+
+    pub(crate) fn set_fuel_used(&self, fuel_used: u64) {
+        self.shown.lock().fuel_used = fuel_used;
+    }
+
+    /// Keeps a log line, unless there were too many. Says whether it was kept.
+    pub(crate) fn add_log_line(&self, line: LogLine, limits: &Limits) -> bool {
+        let mut shown = self.shown.lock();
+        let kept = shown.report.count_log_line(limits.log_lines);
+        if kept {
+            shown.log_tail.write(line);
+        }
+        kept
+    }
+}
+
+/// The running jobs of a host, by id. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Registry(Arc<Mutex<BTreeMap<Uuid, Arc<JobContext>>>>);
+
+impl Registry {
+    /// The context of the running job with this id.
+    #[must_use]
+    pub fn get(&self, id: Uuid) -> Option<Arc<JobContext>> {
+        self.0.lock().get(&id).cloned()
+    }
+
+    /// All running jobs, by id.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<JobContext>> {
+        self.0.lock().values().cloned().collect()
+    }
+
+    /// Enters a job; `None` if one with this id runs already.
+    pub(crate) fn enter(&self, id: Uuid, extension: &str, job: String, report: Report) -> Option<Entry> {
+        let mut jobs = self.0.lock();
+        if jobs.contains_key(&id) {
+            return None;
+        }
+        let context = Arc::new(JobContext {
+            id,
+            extension: String::from(extension),
+            job,
+            control: Control::default(),
+            shown: Mutex::new(Shown { report, ..Shown::default() }),
+        });
+        jobs.insert(id, context.clone());
+        Some(Entry { registry: self.clone(), context })
+    }
+}
+
+/// A job's place in the registry, which it leaves when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    registry: Registry,
+    context: Arc<JobContext>,
+}
+
+impl Entry {
+    pub(crate) fn context(&self) -> &Arc<JobContext> {
+        &self.context
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.registry.0.lock().remove(&self.context.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_in_it_once_and_only_while_its_job_lives() {
+        let registry = Registry::default();
+        let id = Uuid::from_u128(7);
+        let entry = registry.enter(id, "x", String::from("x:y"), Report::default());
+        assert!(entry.is_some());
+        assert!(registry.enter(id, "x", String::from("x:z"), Report::default()).is_none());
+        assert_eq!(registry.list().len(), 1);
+        drop(entry);
+        assert!(registry.get(id).is_none());
+    }
+}

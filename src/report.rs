@@ -1,0 +1,117 @@
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+use toehold_abi::LogLevel;
+
+/// What a job has told of itself so far. Bounded: what does not fit is counted, never silently lost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// How far the job has come, if it ever said.
+    pub progress: Option<Progress>,
+    /// Items processed.
+    pub items: u64,
+    /// Bytes processed.
+    pub bytes: u64,
+    /// Non-fatal issues, oldest first.
+    pub warnings: Vec<String>,
+    /// Warnings that were over the limit.
+    pub warnings_dropped: u64,
+    /// Log lines that were let through.
+    pub log_lines: u64,
+    /// Log lines that were over the limit.
+    pub log_lines_dropped: u64,
+    /// Values that were refused: a progress that is no number, a negative count.
+    pub refused: u64,
+    /// Checkpoints that became durable.
+    pub checkpoints: u64,
+}
+
+/// How far a job has come.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// 0.0 to 1.0.
+    pub fraction: f32,
+    /// What it is at.
+    pub message: String,
+}
+
+/// A line that a guest logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// How bad it is.
+    pub level: LogLevel,
+    /// What it says.
+    pub text: String,
+}
+
+impl Report {
+    pub(crate) fn add_warning(&mut self, text: String, limit: usize) {
+        if self.warnings.len() < limit {
+            self.warnings.push(text);
+        } else {
+            self.warnings_dropped += 1;
+        }
+    }
+
+    /// Takes a progress from 0.0 to 1.0, clamps others and refuses NaN. Says whether it was taken.
+    pub(crate) fn set_progress(&mut self, fraction: f32, message: String) -> bool {
+        let taken = !fraction.is_nan();
+        if taken {
+            self.progress = Some(Progress { fraction: fraction.clamp(0.0, 1.0), message });
+        } else {
+            self.refused += 1;
+        }
+        taken
+    }
+
+    /// Counts a log line; false if it is over the limit and must be dropped.
+    pub(crate) fn count_log_line(&mut self, limit: u64) -> bool {
+        let kept = self.log_lines < limit;
+        if kept {
+            self.log_lines += 1;
+        } else {
+            self.log_lines_dropped += 1;
+        }
+        kept
+    }
+}
+
+/// Cuts a text to at most `limit` bytes, at a character's border, and marks the cut.
+pub(crate) fn cut(text: &str, limit: usize) -> String {
+    const MARK: &str = "…";
+    if text.len() <= limit {
+        return String::from(text);
+    }
+    let mut end = limit.saturating_sub(MARK.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut short = String::with_capacity(end + MARK.len());
+    short.push_str(&text[..end]);
+    short.push_str(MARK);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_keeps_whole_characters() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abcdefg", 5), "ab…");
+        assert_eq!(cut("éééé", 6), "é…");
+        assert_eq!(cut("éééé", 0), "…");
+    }
+
+    #[test]
+    fn nan_is_refused_and_the_rest_clamped() {
+        let mut report = Report::default();
+        assert!(report.set_progress(7.0, String::new()));
+        assert_eq!(report.progress.as_ref().map(|p| p.fraction), Some(1.0));
+        assert!(report.set_progress(f32::NEG_INFINITY, String::new()));
+        assert!(!report.set_progress(f32::NAN, String::from("x")));
+        assert_eq!(report.progress, Some(Progress::default()));
+        assert_eq!(report.refused, 1);
+    }
+}

@@ -1,0 +1,9 @@
+//! What the core does with guests: each test has its own small module, in WebAssembly text.
+
+mod faults;
+mod guests;
+mod host_functions;
+mod interrupts;
+mod limits;
+mod load;
+mod slices;

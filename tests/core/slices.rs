@@ -1,0 +1,124 @@
+//! The property that everything must keep: a job cut into any slices, and paused anywhere, does what one does that ran
+//! straight.
+
+use proptest::prelude::*;
+use toehold::{Answer, Checkpoint, Checkpointed, Extension, Job, Limits, Outcome, Report, Step};
+
+use crate::guests::*;
+
+/// A job that uses all there is: calls, refused calls, checkpoints, logs, bulk memory, growth, deep recursion, floats.
+fn guest() -> Extension {
+    let init = r#"(func (export "plugin_init") (result i32)
+        (drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 0) (i32.const 0)))
+        (call $register (i32.const 128) (i32.const 2) (i32.const 136) (i32.const 10) (i32.const 1)))"#;
+    let deep = r"(table $t 4 funcref)
+        (func $deep (param i32) (result i32)
+            (if (result i32) (local.get 0)
+                (then (i32.add (call $deep (i32.sub (local.get 0) (i32.const 1))) (i32.const 3)))
+                (else (i32.const 1))))";
+    let job = job_body(
+        r"(local $i i32) (local $reply i32)
+          (loop
+            (drop (call $interrupt (i32.const 64)))
+            (call $items (i32.const 64) (i64.extend_i32_u (call $deep (i32.mul (local.get $i) (i32.const 40)))))
+            (local.set $reply (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 112) (local.get $i)))
+            (call $bytes (i32.const 64) (i64.load32_u (local.get $reply)))
+            (drop (call $call (i32.const 112) (i32.const 5) (i32.const 0) (i32.const 0) (i32.const 0)))
+            (memory.copy (i32.const 2048) (i32.const 256) (i32.const 1500))
+            (memory.fill (i32.const 2048) (local.get $i) (i32.const 1700))
+            (drop (memory.grow (i32.const 1)))
+            (drop (table.grow $t (ref.null func) (i32.const 3)))
+            (drop (table.grow $t (ref.null func) (i32.const 30)))
+            (call $warn (i32.const 64) (i32.const 112) (i32.const 5))
+            (call $log (i32.const 0) (i32.const 256) (i32.const 700))
+            (call $progress (i32.const 64) (f32.div (f32.convert_i32_u (local.get $i)) (f32.const 7)) (i32.const 96) (local.get $i))
+            (i32.store (i32.const 3900) (i32.add (local.get $i) (table.size $t)))
+            (drop (call $checkpoint (i32.const 64) (i32.const 3900) (i32.const 4)))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if 0 (i32.lt_u (local.get $i) (i32.const 7))))
+          (i32.const 0)",
+    );
+    // No grace: a pause holds the guest where it is, and tells it nothing.
+    let limits = Limits { grace_fuel: 0, ..Limits::default() };
+    load(&format!("{init} {deep} {job}"), &limits).unwrap()
+}
+
+#[derive(Debug, PartialEq)]
+struct Seen {
+    outcome: Outcome,
+    report: Report,
+    fuel: u64,
+    calls: Vec<String>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+/// Runs `job` with what `next` gives: fuel for a slice, and whether to pause before it.
+fn observe(mut job: Job, mut next: impl FnMut() -> (u64, bool)) -> Seen {
+    let (mut calls, mut checkpoints) = (Vec::new(), Vec::new());
+    let mut answer = None;
+    loop {
+        let (fuel, pause) = next();
+        if pause {
+            job.context().control().pause();
+            if answer.is_none() {
+                assert!(matches!(job.step(fuel, 0), Ok(Step::Paused)));
+            }
+            job.context().control().resume();
+        }
+        let step = match answer.take() {
+            Some(answer) => job.answer(answer, 0).unwrap(),
+            None => job.step(fuel, 0).unwrap(),
+        };
+        match step {
+            Step::Yielded => {}
+            Step::Paused => panic!("nobody paused"),
+            Step::Call(call) => {
+                answer = Some(Answer::Reply(Ok(format!("[{}]", call.key.number).into_bytes())));
+                calls.push(format!("{call:?}"));
+            }
+            Step::Checkpoint(checkpoint) => {
+                answer = Some(Answer::Checkpointed(Checkpointed::Durable));
+                checkpoints.push((*checkpoint).clone());
+            }
+            Step::Finished(outcome) => {
+                let (report, fuel) = (job.context().report(), job.context().fuel_used());
+                return Seen { outcome, report, fuel, calls, checkpoints };
+            }
+        }
+    }
+}
+
+#[test]
+fn the_straight_run_is_what_it_should_be() {
+    let straight = observe(start(&guest()), || (u64::MAX, false));
+    assert_eq!(straight.outcome, Outcome::Completed);
+    assert_eq!((straight.calls.len(), straight.checkpoints.len()), (7, 7));
+    assert_eq!(straight.report.warnings.len(), 7);
+    // Growing by 3 works, by 30 is refused: 4 + 7 * 3 elements in the end, and the loop's last number.
+    assert_eq!(straight.checkpoints[6].state, 31_u32.to_le_bytes());
+}
+
+proptest! {
+    #[test]
+    fn any_slices_and_pauses_do_what_a_straight_run_does(
+        slices in proptest::collection::vec((prop_oneof![1_u64..4, 1_u64..300, 1_u64..20_000], any::<bool>()), 1..40)
+    ) {
+        let extension = guest();
+        let straight = observe(start(&extension), || (u64::MAX, false));
+        let mut slices = slices.into_iter().cycle();
+        let cut = observe(start(&extension), || slices.next().unwrap_or((1, false)));
+        prop_assert_eq!(straight, cut);
+    }
+
+    #[test]
+    fn a_jobs_fuel_ends_at_the_same_place_in_any_slices(limit in 1_u64..30_000, slice in 1_u64..2_000) {
+        let limits = Limits { fuel_per_job: limit, grace_fuel: 0, ..Limits::default() };
+        let body = job_body(
+            "(loop (call $items (i32.const 64) (i64.const 1)) (call $log (i32.const 0) (i32.const 256) (i32.const 900)) (br 0)) (unreachable)",
+        );
+        let extension = load(&body, &limits).unwrap();
+        let straight = observe(start(&extension), || (u64::MAX, false));
+        let cut = observe(start(&extension), || (slice, false));
+        prop_assert_eq!(straight, cut);
+    }
+}
