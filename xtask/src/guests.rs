@@ -34,7 +34,9 @@ const STACK: &str = "-Clink-arg=-zstack-size=65536";
 /// Fails where the committed module was made from other sources than those that are there.
 pub(crate) fn check() -> Result<()> {
     let module = fs::read(workspace::root().join(MODULE)).with_context(|| format!("{MODULE} can't be read"));
-    module.and_then(|module| compare(&module, &hash()?)).context("run `cargo xtask guests`")?;
+    if let Err(error) = module.and_then(|module| compare(&module, &hash()?)) {
+        bail!("{error:#}. Run `cargo xtask guests`");
+    }
     println!("{MODULE} is up to date");
     Ok(())
 }
@@ -53,6 +55,8 @@ fn compare(module: &[u8], wanted: &str) -> Result<()> {
 /// Builds the module and puts it where it is committed.
 pub(crate) fn build() -> Result<()> {
     let toolchain = toolchain::take(&WASM)?;
+    // Before the build: should the sources change meanwhile, the module is stale and not wrongly fresh.
+    let hash = hash()?;
     // Before the build, so that the folders which it hides the names of are there.
     process::run(process::cargo().arg("fetch"))?;
     let hidden = hidden_folders(&toolchain)?;
@@ -69,7 +73,7 @@ pub(crate) fn build() -> Result<()> {
     let module = wasm::without_custom_sections(&built, |name| {
         name == b"name" || name == b"producers" || name.starts_with(b".debug")
     })?;
-    let module = wasm::with_custom_section(&module, SECTION, hash()?.as_bytes())?;
+    let module = wasm::with_custom_section(&module, SECTION, hash.as_bytes())?;
     refuse_paths(&module, &hidden)?;
     fs::write(workspace::root().join(MODULE), &module)
         .with_context(|| format!("{MODULE} can't be written"))?;
