@@ -85,3 +85,23 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCAN: JobInfo = JobInfo::new("scan", "execute_scan", true);
+    const SORT: JobInfo = JobInfo::new("sort", "execute_sort", true);
+
+    #[test]
+    fn other_names_are_distinct() {
+        assert_distinct(&[]);
+        assert_distinct(&[SCAN, SORT, JobInfo::new("scans", "execute_scans", true)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "two jobs of this extension have the same name")]
+    fn the_export_does_not_make_a_name_distinct() {
+        assert_distinct(&[SORT, SCAN, JobInfo::new("scan", "execute_scan_again", true)]);
+    }
+}

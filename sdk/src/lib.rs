@@ -52,6 +52,13 @@
 //!   0, 1 or 2  <-------------------  completed, interrupted, failed
 //! ```
 //!
+//! The extension's crate is a `cdylib` for the module and an `rlib` for its tests:
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib", "rlib"]
+//! ```
+//!
 //! [`macro@extension`] also makes the export `plugin_init`, which registers the jobs. Both macros change nothing about
 //! the items that they stand on, and make exports for WebAssembly only.
 //!
