@@ -9,7 +9,7 @@ use crate::{
     extension::ExtensionShared,
     fault::Fault,
     limiter::Limiter,
-    registry::Entry,
+    registry::JobContext,
     report::{LogLine, Report, cut},
 };
 
@@ -42,9 +42,7 @@ pub(crate) enum Role {
 }
 
 pub(crate) struct JobRole {
-    pub(crate) entry: Entry,
-    /// `EXTENSION_ID:NAME`, under which the guest's lines are logged.
-    pub(crate) log_target: String,
+    pub(crate) context: Arc<JobContext>,
     /// The calls that the guest has made so far.
     pub(crate) calls: u64,
     /// What the guest is told when it asks, as of the start of its slice.
@@ -123,7 +121,7 @@ impl Guest {
     pub(crate) fn check_job(&self, function: HostFunction, id: Uuid) -> Result<(), Fault> {
         match &self.role {
             Role::Job(job) if self.within == Within::Execute => {
-                if job.entry.context().id() == id {
+                if job.context.id() == id {
                     Ok(())
                 } else {
                     Err(Fault::ForeignJob { function, found: id })
@@ -144,8 +142,15 @@ impl Guest {
     /// Changes the job's report; without a job, one that nobody sees.
     pub(crate) fn report<R>(&mut self, change: impl FnOnce(&mut Report) -> R) -> R {
         match self.job() {
-            Some(job) => job.entry.context().with_report(change),
+            Some(job) => job.context.with_report(change),
             None => change(&mut Report::default()),
+        }
+    }
+
+    /// Logs a progress, for those who follow a job's log at the debug level. It is no line of the guest's.
+    pub(crate) fn log_progress(&self, fraction: f32, message: &str) {
+        if let Role::Job(job) = &self.role {
+            log::debug!(target: job.context.job(), "{message} ({:.0} %)", fraction * 100.0);
         }
     }
 
@@ -155,10 +160,10 @@ impl Guest {
         let target: &str = match &self.role {
             Role::Job(job) => {
                 let line = LogLine { level, text: text.clone() };
-                if !job.entry.context().add_log_line(line, &self.extension.limits) {
+                if !job.context.add_log_line(line, &self.extension.limits) {
                     return;
                 }
-                &job.log_target
+                job.context.job()
             }
             Role::Load => self.extension.id(),
             // The guest that unloads goes through `plugin_init` first, whose lines were logged at load.

@@ -118,7 +118,7 @@ fn call(
             refused
         } else {
             return Ok(Request::Call(Call {
-                key: CallKey { job: job.entry.context().id(), number: job.calls },
+                key: CallKey { job: job.context.id(), number: job.calls },
                 extension: guest.extension.id().to_owned(),
                 method: method_name.to_owned(),
                 library,
@@ -152,6 +152,7 @@ fn report_progress(
     with_job(&mut env, FUNCTION, job_id_ptr, |memory, guest| {
         let limit = guest.extension.limits.line_bytes;
         let message = cut(message.read_str(memory)?, limit);
+        guest.log_progress(progress, &message);
         if !guest.report(|report| report.set_progress(progress, message)) {
             guest.log(LogLevel::Warn, "job_report_progress: NaN was refused; progress is 0.0 to 1.0");
         }

@@ -18,7 +18,7 @@ use crate::{
     host_functions::charge,
     instance::{Instance, set_fuel, to_fault},
     meter::Meter,
-    registry::Registry,
+    registry::{Entry, Registry},
     start::{Base, context_json},
 };
 
@@ -37,7 +37,6 @@ use crate::{
 pub struct Job {
     instance: Instance,
     extension: Extension,
-    registry: Registry,
     context: Arc<JobContext>,
     name: String,
     /// What the job goes on from: its dispatch, or the newest durable checkpoint.
@@ -48,7 +47,8 @@ pub struct Job {
     /// 0 then, and this 0 says that it went well.
     returned: [Val; 1],
     results: usize,
-    _place: Place,
+    entry: Entry,
+    place: Place,
 }
 
 enum Phase {
@@ -83,16 +83,27 @@ impl Job {
             .ok_or(StartError::Concurrency { limit: limits.concurrent_jobs })?;
         let full_name = format!("{}:{name}", extension.id());
         let entry = registry
-            .enter(base.start.id, extension.id(), full_name.clone(), base.report.clone())
+            .enter(base.start.id, extension.id(), full_name)
             .ok_or(StartError::Running(base.start.id))?;
+        Self::instantiate(extension.clone(), name.to_owned(), base, entry, place)
+    }
+
+    fn instantiate(
+        extension: Extension,
+        name: String,
+        base: Base,
+        entry: Entry,
+        place: Place,
+    ) -> Result<Self, StartError> {
         let context = entry.context().clone();
+        context.with_report(|report| report.clone_from(&base.report));
         let role = Role::Job(JobRole {
-            entry,
-            log_target: full_name,
+            context: context.clone(),
             calls: base.calls,
             interrupt: Interrupt::None,
             asks: false,
         });
+        let limits = extension.limits();
         let mut meter = Meter::new(limits, base.fuel_used);
         let (module, linker) = extension.compiled();
         let fuel = limits.init_fuel.min(meter.left());
@@ -102,16 +113,16 @@ impl Job {
         context.set_fuel_used(meter.used());
         Ok(Self {
             instance,
-            extension: extension.clone(),
-            registry: registry.clone(),
+            extension,
             context,
-            name: name.to_owned(),
+            name,
             base,
             phase: Phase::New,
             meter,
             returned: [Val::I32(0)],
             results: 1,
-            _place: place,
+            entry,
+            place,
         })
     }
 
@@ -229,16 +240,15 @@ impl Job {
 
     /// Starts the next run of a job, from its newest durable checkpoint or from its dispatch, in a new instance.
     ///
-    /// This is how a job that was interrupted goes on. The control starts anew: nobody has asked it to stop.
+    /// This is how a job that was interrupted goes on. Its context stays: a pause still holds until it is resumed.
     ///
     /// # Errors
-    /// As [`Extension::start`].
+    /// [`StartError::Instance`] if the instance can't be made, for want of memory or of fuel.
     pub fn next_run(self) -> Result<Self, StartError> {
-        let Self { instance, extension, registry, name, mut base, meter, _place, .. } = self;
+        let Self { instance, extension, name, mut base, meter, entry, place, .. } = self;
+        drop(instance); // Its memory may be needed for the next one.
         base.fuel_used = meter.used();
-        // The job's entry, which its instance holds, and its place must be free before it can enter again.
-        drop((instance, _place));
-        Self::enter(&extension, &registry, &name, base)
+        Self::instantiate(extension, name, base, entry, place)
     }
 
     /// Calls `plugin_init`, or the job where there is none.

@@ -214,11 +214,10 @@ fn check_exports(module: &Module, problems: &mut Vec<String>) {
         }
     }
     let mut jobs = module.exports().filter(|export| export.name().starts_with(EXECUTE_PREFIX));
-    if let Some(job) = jobs.find(|export| is_job(export.ty())) {
-        if module.get_export(ALLOC).is_none() {
-            problems
-                .push(format!("exports the job `{}` but no `{ALLOC}`, which its input needs", job.name()));
-        }
+    if let Some(job) = jobs.find(|export| is_job(export.ty()))
+        && module.get_export(ALLOC).is_none()
+    {
+        problems.push(format!("exports the job `{}` but no `{ALLOC}`, which its input needs", job.name()));
     }
 }
 

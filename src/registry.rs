@@ -110,7 +110,7 @@ impl Registry {
     }
 
     /// Enters a job; `None` if one with this id runs already.
-    pub(crate) fn enter(&self, id: Uuid, extension: &str, job: String, report: Report) -> Option<Entry> {
+    pub(crate) fn enter(&self, id: Uuid, extension: &str, job: String) -> Option<Entry> {
         let mut jobs = self.0.lock();
         if jobs.contains_key(&id) {
             return None;
@@ -120,7 +120,7 @@ impl Registry {
             extension: String::from(extension),
             job,
             control: Control::default(),
-            shown: Mutex::new(Shown { report, ..Shown::default() }),
+            shown: Mutex::default(),
         });
         jobs.insert(id, context.clone());
         Some(Entry { registry: self.clone(), context })
@@ -154,9 +154,9 @@ mod tests {
     fn an_id_is_in_it_once_and_only_while_its_job_lives() {
         let registry = Registry::default();
         let id = Uuid::from_u128(7);
-        let entry = registry.enter(id, "x", String::from("x:y"), Report::default());
+        let entry = registry.enter(id, "x", String::from("x:y"));
         assert!(entry.is_some());
-        assert!(registry.enter(id, "x", String::from("x:z"), Report::default()).is_none());
+        assert!(registry.enter(id, "x", String::from("x:z")).is_none());
         assert_eq!(registry.list().len(), 1);
         drop(entry);
         assert!(registry.get(id).is_none());

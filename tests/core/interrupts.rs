@@ -98,6 +98,7 @@ fn a_guest_that_asks_gets_to_checkpoint_first() {
     assert_eq!(desk.saved.len(), 1);
 
     let mut next = job.next_run().unwrap();
+    assert!(matches!(next.step(SLICE, 0), Ok(Step::Paused)), "a pause holds for the next run too");
     assert_eq!(next.state(), b"hello");
     assert_eq!(next.context().report().checkpoints, 1);
     next.context().control().cancel();

@@ -42,12 +42,12 @@ fn damaged_modules() {
     proptest!(|(at in 0..good.len(), byte in any::<u8>())| {
         let mut module = good.clone();
         module[at] = byte;
-        if let Ok(extension) = Extension::load(manifest(), &module, &Limits::default()) {
-            if let Ok(mut job) = extension.start(&toehold::Registry::default(), "go", with_state(b"")) {
-                for _ in 0..10 {
-                    let _ = job.step(10_000, 0);
-                }
-            }
+        let loaded = Extension::load(manifest(), &module, &Limits::default());
+        let Ok(extension) = loaded else { return Ok(()) };
+        let started = extension.start(&toehold::Registry::default(), "go", with_state(b""));
+        let Ok(mut job) = started else { return Ok(()) };
+        for _ in 0..10 {
+            let _ = job.step(10_000, 0);
         }
     });
 }
