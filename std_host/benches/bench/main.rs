@@ -1,0 +1,3 @@
+//! Benchmarks of Toehold, as ratios to the interpreter alone.
+
+fn main() {}
