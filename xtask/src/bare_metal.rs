@@ -19,15 +19,16 @@ const PROFILE: [&str; 5] = [
 ];
 
 pub(crate) fn build() -> Result<()> {
+    let mut commands = Vec::new();
     for (toolchain, targets) in by_toolchain(&[&CORTEX_M, &RISC_V])? {
         for features in FEATURES {
             let mut cargo = toolchain.cargo("build", &targets, &[])?;
             cargo.args(PROFILE.iter().flat_map(|setting| ["--config", setting])).args(["--profile", "bare"]);
             cargo.args(["--package", "toehold", "--no-default-features", "--features", features]);
-            process::run(&mut cargo).context("the core does not build for boards")?;
+            commands.push(cargo);
         }
     }
-    Ok(())
+    process::run_all(commands).context("the core does not build for boards")
 }
 
 /// Targets that one toolchain builds belong in one call of cargo, where they keep all processors busy.

@@ -49,6 +49,19 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs all commands, also after one that fails, and then fails with all that failed.
+pub(crate) fn run_all(commands: impl IntoIterator<Item = Command>) -> Result<()> {
+    let failed: Vec<String> = commands
+        .into_iter()
+        .filter_map(|mut command| run(&mut command).err())
+        .map(|error| format!("{error:#}"))
+        .collect();
+    if !failed.is_empty() {
+        bail!("{}", failed.join("\n"));
+    }
+    Ok(())
+}
+
 /// What the command wrote to its standard output, or nothing where it failed or is not installed.
 pub(crate) fn ask(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
@@ -114,5 +127,13 @@ mod tests {
         let error = run(&mut Command::new("no-such-program-at-all")).unwrap_err();
         assert_eq!(error.to_string(), r#""no-such-program-at-all" is not installed"#);
         assert_eq!(ask(&mut Command::new("no-such-program-at-all")), None);
+    }
+
+    #[test]
+    fn all_that_failed_is_told() {
+        let commands = ["no-such-program-1", "true", "no-such-program-2"].map(Command::new);
+        let error = run_all(commands).unwrap_err().to_string();
+        assert_eq!(error, "\"no-such-program-1\" is not installed\n\"no-such-program-2\" is not installed");
+        run_all([Command::new("true")]).unwrap();
     }
 }

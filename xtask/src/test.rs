@@ -70,13 +70,11 @@ fn features() -> Result<()> {
     install::need_subcommand("clippy")?;
     let combinations: [&[&str]; 3] =
         [&["--no-default-features"], &["--no-default-features", "--features", "validate"], &[]];
-    for combination in combinations {
+    process::run_all(combinations.map(|combination| {
         let mut clippy = cargo();
-        process::run(
-            clippy.args(["clippy", "--package", "toehold"]).args(combination).args(["--", "-Dwarnings"]),
-        )?;
-    }
-    Ok(())
+        clippy.args(["clippy", "--package", "toehold"]).args(combination).args(["--", "-Dwarnings"]);
+        clippy
+    }))
 }
 
 /// Unit, integration and doc tests, and those that look at compiler errors.
