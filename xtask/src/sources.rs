@@ -201,13 +201,14 @@ mod tests {
     #[test]
     fn any_other_change_matters() {
         let hash = digest(parts(&[("a.rs", "xy"), ("b.rs", "z")]));
-        let others: [&[(&str, &str)]; 6] = [
+        let others: [&[(&str, &str)]; 7] = [
             &[("a.rs", "xY"), ("b.rs", "z")],
             &[("a.rs", "xy"), ("c.rs", "z")],
             &[("a.rs", "x"), ("b.rs", "yz")],
             &[("a.rs", "xy\r"), ("b.rs", "z")],
             &[("a.rs", "xy"), ("b.rs", "z"), ("c.rs", "")],
             &[("a.rs", "xyb.rs\n1\nz")],
+            &[("a.rs", "xyb.rsz")],
         ];
         for other in others {
             assert_ne!(digest(parts(other)), hash, "{other:?}");

@@ -129,6 +129,13 @@ mod tests {
         assert_eq!(sections(&twice).unwrap().len(), 3);
     }
 
+    /// Linkers write lengths in five bytes, whatever they are, so that they can fill them in later.
+    #[test]
+    fn a_padded_length_is_read() {
+        let module = [HEADER, &[0, 0x83, 0x80, 0x80, 0x80, 0x00, 1, b'a', b'b']].concat();
+        assert_eq!(custom_section(&module, "a").unwrap(), Some(&b"b"[..]));
+    }
+
     #[test]
     fn only_unwanted_custom_sections_go() {
         let with = with_custom_section(&module(), "name", b"x").unwrap();
