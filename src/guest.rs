@@ -157,6 +157,10 @@ impl Guest {
     /// Logs a line of the guest's, within the limits of its job.
     pub(crate) fn log(&self, level: LogLevel, text: &str) {
         let text = cut(text, self.extension.limits.line_bytes);
+        let at_load = matches!(self.role, Role::Load);
+        if !at_load && matches!(self.within, Within::Start | Within::Init) && level != LogLevel::Error {
+            return; // Each instance says this again; it was logged at load.
+        }
         let target: &str = match &self.role {
             Role::Job(job) => {
                 let line = LogLine { level, text: text.clone() };
@@ -165,10 +169,7 @@ impl Guest {
                 }
                 job.context.job()
             }
-            Role::Load => self.extension.id(),
-            // The guest that unloads goes through `plugin_init` first, whose lines were logged at load.
-            Role::Unload if self.within != Within::Cleanup => return,
-            Role::Unload => self.extension.id(),
+            Role::Load | Role::Unload => self.extension.id(),
         };
         let level = match level {
             LogLevel::Debug => log::Level::Debug,

@@ -1,0 +1,103 @@
+//! Where checkpoints become durable: a file for each job.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use toehold::{Checkpoint, CheckpointError, Uuid};
+
+/// A folder with the newest checkpoint of each job, `JOB_ID.checkpoint`.
+///
+/// After a crash or a power cut at any instant, a job's file holds the newest checkpoint that [`CheckpointFolder::save`]
+/// has acknowledged, or the one that it was about to; never a mix.
+#[derive(Clone, Debug)]
+pub struct CheckpointFolder {
+    folder: PathBuf,
+}
+
+/// Why a checkpoint could not be read. Its file is left as it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadCheckpointError {
+    /// The file could not be read.
+    #[error("{path}: {source}", path = path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no checkpoint that this version reads.
+    #[error("{path}: {source}", path = path.display())]
+    Decode {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: CheckpointError,
+    },
+}
+
+impl CheckpointFolder {
+    /// A folder of checkpoints, which is made when the first one is saved.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The file of a job's checkpoint.
+    #[must_use]
+    pub fn path(&self, job: Uuid) -> PathBuf {
+        self.folder.join(format!("{job}.checkpoint"))
+    }
+
+    /// Makes a checkpoint durable: written to a file beside, synced, renamed, and the folder synced.
+    ///
+    /// # Errors
+    /// Whatever the operating system says; the job's older checkpoint is then still there.
+    pub fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let path = self.path(checkpoint.job_id);
+        let new = path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(&checkpoint.encode())?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&new, &path)?;
+        sync_folder(&self.folder)
+    }
+
+    /// Removes a job's checkpoint, once nobody needs it any more. It need not be there.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn remove(&self, job: Uuid) -> io::Result<()> {
+        match fs::remove_file(self.path(job)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a checkpoint from its file, wherever that lies.
+    ///
+    /// # Errors
+    /// [`ReadCheckpointError`], which names the file.
+    pub fn read(path: &Path) -> Result<Checkpoint, ReadCheckpointError> {
+        let bytes =
+            fs::read(path).map_err(|source| ReadCheckpointError::Read { path: path.to_owned(), source })?;
+        Checkpoint::decode(&bytes)
+            .map_err(|source| ReadCheckpointError::Decode { path: path.to_owned(), source })
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Elsewhere a folder can't be opened as a file; the rename is as durable as the file system makes it.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,138 @@
+use std::{
+    io::{self, Write},
+    path::Path,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use std_host::{Ended, JobHandle};
+use toehold::{Outcome, Report};
+
+use super::{exit::Exit, logging::printable};
+
+/// A job that ran, or stands still.
+pub(crate) struct Ran<'a> {
+    pub(crate) job: &'a JobHandle,
+    pub(crate) report: &'a Report,
+    pub(crate) ended: Option<&'a Ended>,
+    pub(crate) exit: Exit,
+    pub(crate) elapsed: Duration,
+    /// The file of its newest checkpoint, if it is still needed.
+    pub(crate) checkpoint: Option<&'a Path>,
+}
+
+/// Prints text to standard output. Who closed it does not want the rest, so that is no error.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}");
+}
+
+/// Says that nothing ran, and why.
+pub(crate) fn not_started(message: &str, json: bool) -> Exit {
+    eprintln!("error: {}", printable(message));
+    if json {
+        print(&json!({ "outcome": Exit::NotStarted.word(), "error": message }).to_string());
+    }
+    Exit::NotStarted
+}
+
+/// Says what came of a job.
+pub(crate) fn ran(ran: &Ran<'_>, json: bool) {
+    if json {
+        print(&as_json(ran).to_string());
+    } else {
+        print(&for_people(ran));
+    }
+    if let Some(error) = error(ran) {
+        eprintln!("error: {}: {}", ran.job.context().job(), printable(&error));
+    }
+}
+
+fn error(ran: &Ran<'_>) -> Option<String> {
+    match &ran.ended?.outcome {
+        Outcome::Failed(failure) => Some(failure.to_string()),
+        _ => None,
+    }
+}
+
+fn as_json(ran: &Ran<'_>) -> Value {
+    let report = ran.report;
+    let mut value = json!({
+        "outcome": ran.exit.word(),
+        "job": ran.job.context().job(),
+        "job_id": ran.job.id().to_string(),
+        "error": error(ran),
+        "progress": report.progress.as_ref().map(|progress| json!({
+            "fraction": progress.fraction,
+            "message": progress.message,
+        })),
+        "items": report.items,
+        "bytes": report.bytes,
+        "checkpoints": report.checkpoints,
+        "warnings": report.warnings,
+        "warnings_dropped": report.warnings_dropped,
+        "log_lines": report.log_lines,
+        "log_lines_dropped": report.log_lines_dropped,
+        "values_refused": report.refused,
+        "fuel_used": ran.job.context().fuel_used(),
+        "elapsed_ms": u64::try_from(ran.elapsed.as_millis()).unwrap_or(u64::MAX),
+        "checkpoint_file": ran.checkpoint.map(|path| path.display().to_string()),
+    });
+    if let (Some(ended), Value::Object(fields)) = (ran.ended, &mut value) {
+        fields.insert("memory_bytes".to_owned(), ended.memory_bytes.into());
+        fields.insert("state".to_owned(), state(&ended.state));
+    }
+    value
+}
+
+/// A state as JSON where it is JSON, else as text.
+fn state(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned().into())
+}
+
+fn for_people(ran: &Ran<'_>) -> String {
+    let report = ran.report;
+    let context = ran.job.context();
+    let elapsed = Duration::from_millis(u64::try_from(ran.elapsed.as_millis()).unwrap_or(u64::MAX));
+    let mut lines =
+        vec![format!("{} {} after {}", context.job(), ran.exit.word(), humantime::format_duration(elapsed))];
+    let mut line = |name: &str, value: String| lines.push(format!("  {name:<12} {value}"));
+    if let Some(progress) = &report.progress {
+        line("progress", format!("{:.0} %  {}", progress.fraction * 100.0, printable(&progress.message)));
+    }
+    line("items", report.items.to_string());
+    if report.bytes > 0 {
+        line("bytes", report.bytes.to_string());
+    }
+    line("checkpoints", report.checkpoints.to_string());
+    line("fuel", context.fuel_used().to_string());
+    if let Some(ended) = ran.ended {
+        line("memory", format!("{} KiB", ended.memory_bytes / 1024));
+        if !ended.state.is_empty() {
+            line("state", printable(&state(&ended.state).to_string()));
+        }
+    }
+    for warning in &report.warnings {
+        line("warning", printable(warning));
+    }
+    let dropped = [
+        ("warnings were over the limit of the host and were dropped", report.warnings_dropped),
+        (
+            "log lines (spacedrive_log) were over the limit of the host and were dropped",
+            report.log_lines_dropped,
+        ),
+        ("values that make no sense were refused", report.refused),
+    ];
+    for (what, count) in dropped {
+        if count > 0 {
+            line("note", format!("{count} {what}"));
+        }
+    }
+    match (ran.exit, ran.checkpoint) {
+        (Exit::Completed, _) | (Exit::NotStarted, _) => {}
+        (_, Some(path)) => line("go on with", format!("toehold run --resume {}", path.display())),
+        (Exit::Paused, None) => line("note", "it never checkpointed: run it again from the start".to_owned()),
+        (_, None) => {}
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,194 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use std_host::{CheckpointFolder, Dispatch, GrantOptions, Host, HostConfig, JobHandle};
+use toehold::{Limits, Uuid};
+
+use super::{
+    ExtensionsArg,
+    exit::Exit,
+    input::JsonArg,
+    logging,
+    output::{self, Ran},
+    progress::{self, Watcher},
+};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  toehold run test-extension:counter --state '{\"target\": 10}'
+  toehold run ./test-extension:wordcount --json
+  toehold run some-extension:job --state @state.json --timeout 30s
+
+Ctrl-C pauses the job, so that it can checkpoint; a second one cancels it.")]
+pub(crate) struct RunArgs {
+    /// The job: an extension's id or the path of its folder, a colon, the job's name
+    #[arg(value_name = "EXTENSION:JOB", required_unless_present = "resume", conflicts_with = "resume")]
+    job: Option<String>,
+    #[command(flatten)]
+    extensions: ExtensionsArg,
+    /// The state that the job starts from; without it the extension's default
+    #[arg(long, value_name = "JSON|@FILE")]
+    state: Option<JsonArg>,
+    /// Go on with a job from its checkpoint
+    #[arg(long, value_name = "FILE", conflicts_with = "state")]
+    resume: Option<PathBuf>,
+    /// The library that the job works on
+    #[arg(long, value_name = "UUID", conflicts_with = "resume")]
+    library: Option<Uuid>,
+    /// Fuel for all of the job, about one unit an instruction; without it as much as the manifest allows
+    #[arg(long, value_name = "N")]
+    fuel: Option<u64>,
+    /// Fuel of a slice: smaller ones pause sooner, larger ones cost less
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    slice: u64,
+    /// Cancel the job after this time, such as 500ms, 30s or 2min
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// A folder that the job may read, besides those inside its extension's folder; can be given again
+    #[arg(long, value_name = "DIR")]
+    allow_dir: Vec<PathBuf>,
+    /// What `query:config.get` gives, instead of the extension's config.json
+    #[arg(long, value_name = "JSON|@FILE")]
+    config: Option<JsonArg>,
+    /// The folder for checkpoints
+    #[arg(long, value_name = "DIR", env = "TOEHOLD_DATA")]
+    data: Option<PathBuf>,
+    /// Print the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &RunArgs) -> Exit {
+    let bar = progress::bar();
+    logging::start(bar.as_ref());
+    let started = Instant::now();
+    let prepared = prepare(args);
+    let (host, job) = match prepared {
+        Ok(prepared) => prepared,
+        Err(message) => return output::not_started(&message, args.json),
+    };
+    let timed_out = Arc::new(AtomicBool::new(false));
+    let _timer = args.timeout.map(|timeout| start_timer(timeout, job.clone(), timed_out.clone()));
+    pause_on_ctrl_c(job.clone());
+    let watcher = Watcher::start(job.context().clone(), bar);
+    let ended = job.wait_until_stopped();
+    watcher.finish();
+
+    let report = job.context().report();
+    let exit = match &ended {
+        None => Exit::Paused,
+        Some(ended) => match Exit::of(&ended.outcome) {
+            Exit::Cancelled if timed_out.load(Ordering::Relaxed) => Exit::TimedOut,
+            exit => exit,
+        },
+    };
+    let checkpoint = host.checkpoints().path(job.id());
+    if matches!(exit, Exit::Completed)
+        && let Err(error) = host.checkpoints().remove(job.id())
+    {
+        log::warn!("{}: {error}", checkpoint.display());
+    }
+    output::ran(
+        &Ran {
+            job: &job,
+            report: &report,
+            ended: ended.as_ref(),
+            exit,
+            elapsed: started.elapsed(),
+            // A failed job's checkpoint stays too: it is where one can go on once the cause is gone.
+            checkpoint: checkpoint.exists().then_some(checkpoint.as_path()),
+        },
+        args.json,
+    );
+    exit
+}
+
+fn prepare(args: &RunArgs) -> Result<(Host, JobHandle), String> {
+    let data = match &args.data {
+        Some(data) => data.clone(),
+        None => default_data().ok_or("there is no folder for checkpoints; name one with --data DIR")?,
+    };
+    let mut config = HostConfig::new(&args.extensions.extensions, data);
+    config.slice = args.slice;
+    config.limits = Limits { fuel_per_job: args.fuel.unwrap_or(u64::MAX), ..Limits::default() };
+    config.grants = GrantOptions {
+        folders: args.allow_dir.clone(),
+        config: args.config.as_ref().map(|json| json.0.clone()),
+    };
+    let host = Host::new(config);
+    let job = match &args.resume {
+        Some(path) => resume(&host, path)?,
+        None => dispatch(&host, args)?,
+    };
+    Ok((host, job))
+}
+
+fn dispatch(host: &Host, args: &RunArgs) -> Result<JobHandle, String> {
+    let given = args.job.as_deref().unwrap_or_default();
+    let (extension, name) = given
+        .rsplit_once(':')
+        .filter(|(extension, name)| !extension.is_empty() && !name.is_empty())
+        .ok_or_else(|| {
+            format!("{given:?} names no job; write EXTENSION:JOB, such as test-extension:counter")
+        })?;
+    let extensions = host.extensions();
+    let is_path = extension.contains(['/', '\\']) || extension == "." || extension == "..";
+    let installed =
+        if is_path { extensions.load(Path::new(extension)) } else { extensions.load_id(extension) };
+    let installed = installed.map_err(|error| error.to_string())?;
+    for refused in installed.grants().files.refused() {
+        log::warn!("{}: {refused}", installed.extension().id());
+    }
+    let state = args.state.as_ref().map(|json| json.0.to_string().into_bytes()).unwrap_or_default();
+    let dispatch = Dispatch { id: None, library: args.library, state };
+    host.dispatch(&format!("{}:{name}", installed.extension().id()), dispatch)
+        .map_err(|error| error.to_string())
+}
+
+fn resume(host: &Host, path: &Path) -> Result<JobHandle, String> {
+    let checkpoint = CheckpointFolder::read(path).map_err(|error| error.to_string())?;
+    host.extensions().load_id(&checkpoint.extension).map_err(|error| error.to_string())?;
+    host.resume(&checkpoint).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The folder that the operating system has for a program's lasting state.
+fn default_data() -> Option<PathBuf> {
+    dirs::state_dir().or_else(dirs::data_local_dir).map(|folder| folder.join("toehold"))
+}
+
+/// Cancels the job after `timeout`, unless the sender is dropped before.
+fn start_timer(timeout: Duration, job: JobHandle, timed_out: Arc<AtomicBool>) -> mpsc::Sender<()> {
+    let (ended, has_ended) = mpsc::channel();
+    thread::spawn(move || {
+        if has_ended.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
+            timed_out.store(true, Ordering::Relaxed);
+            job.cancel();
+        }
+    });
+    ended
+}
+
+fn pause_on_ctrl_c(job: JobHandle) {
+    let pressed = AtomicU8::new(0);
+    let handler = move || match pressed.fetch_add(1, Ordering::Relaxed) {
+        0 => {
+            eprintln!("pausing; once more to cancel");
+            job.pause();
+        }
+        1 => job.cancel(),
+        _ => std::process::exit(Exit::Cancelled as i32),
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        log::warn!("Ctrl-C will end the job without a checkpoint: {error}");
+    }
+}

@@ -1,0 +1,108 @@
+use std::{io, path::PathBuf};
+
+use toehold::{Fault, LoadError};
+
+/// Why an extension was not loaded, found or unloaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtensionError {
+    /// A file or folder could not be read.
+    #[error("{path}: {source}", path = path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A folder has no manifest.
+    #[error("{path}: has no manifest.json, so it is no extension's folder", path = path.display())]
+    NoManifest {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file is over its limit.
+    #[error("{path}: has more than {limit} bytes, the limit", path = path.display())]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// Bytes that are allowed.
+        limit: u64,
+    },
+    /// A manifest or configuration is no JSON, lacks a field, or has one that can't be right.
+    #[error("{path}: {source}", path = path.display())]
+    Json {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+    /// The module lies outside of the extension's folder, by way of a symbolic link.
+    #[error("{path}: `wasm_file` leads to {target}, outside of the extension's folder", path = path.display(), target = target.display())]
+    OutsideFolder {
+        /// The manifest.
+        path: PathBuf,
+        /// Where it leads to.
+        target: PathBuf,
+    },
+    /// `permissions.file_access` asks for a folder that no extension can have.
+    #[error("{path}: {reason}", path = path.display())]
+    FileAccess {
+        /// The extension's folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The module was refused.
+    #[error("{path}: {source}", path = path.display())]
+    Load {
+        /// The module.
+        path: PathBuf,
+        /// Why.
+        source: LoadError,
+    },
+    /// Another folder's extension has this id.
+    #[error("{path}: extension {id} is loaded already, from {other}", path = path.display(), other = other.display())]
+    Duplicate {
+        /// The id.
+        id: String,
+        /// The folder that was to be loaded.
+        path: PathBuf,
+        /// The folder that is loaded.
+        other: PathBuf,
+    },
+    /// The extension in a folder has another id than it had.
+    #[error("{path}: its id was {expected} and now is {found}; unload the one, then load the other", path = path.display())]
+    OtherId {
+        /// The folder.
+        path: PathBuf,
+        /// The id that it had.
+        expected: String,
+        /// The id that it has.
+        found: String,
+    },
+    /// No extension with this id is loaded.
+    #[error("no extension {id:?} in {folder}; {have}", folder = folder.display(), have = have(known))]
+    Unknown {
+        /// The id.
+        id: String,
+        /// The folder of the extensions.
+        folder: PathBuf,
+        /// The ids that there are.
+        known: Vec<String>,
+    },
+    /// `plugin_cleanup` ended with a fault; the extension is unloaded all the same.
+    #[error("{id}: unloaded, but its clean-up failed: {fault}")]
+    Cleanup {
+        /// The id.
+        id: String,
+        /// What happened.
+        fault: Fault,
+    },
+}
+
+fn have(known: &[String]) -> String {
+    match known {
+        [] => "it has none; name another with --extensions DIR".to_owned(),
+        known => format!("it has {}", known.join(", ")),
+    }
+}

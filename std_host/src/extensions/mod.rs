@@ -1,0 +1,245 @@
+//! Extensions that lie in folders: loading, listing, unloading, reloading.
+
+mod error;
+mod package;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use serde_json::Value;
+use toehold::{Extension, Limits};
+
+pub use self::error::ExtensionError;
+use self::package::Package;
+pub use self::package::{CONFIG_FILE, MANIFEST_FILE};
+use crate::operations::{FileAccess, Grants};
+
+/// Loads the extensions of a folder, one in each folder inside it, and holds them by id.
+///
+/// All methods take `&self` and may be called from any thread. A load that fails changes nothing.
+#[derive(Debug)]
+pub struct ExtensionManager {
+    folder: PathBuf,
+    limits: Limits,
+    options: GrantOptions,
+    installed: RwLock<BTreeMap<String, Arc<Installed>>>,
+}
+
+/// What the operator gives to extensions beyond their own folders.
+#[derive(Clone, Debug, Default)]
+pub struct GrantOptions {
+    /// Folders that every extension may read.
+    pub folders: Vec<PathBuf>,
+    /// The configuration of all extensions; `None` for the `config.json` beside each manifest.
+    pub config: Option<Value>,
+}
+
+/// An extension that is loaded, and where it came from.
+#[derive(Debug)]
+pub struct Installed {
+    extension: Extension,
+    folder: PathBuf,
+    fingerprint: [u8; 32],
+    grants: Arc<Grants>,
+}
+
+/// What [`ExtensionManager::refresh`] did about an extension.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// A folder was new: the extension with this id is loaded.
+    Added(String),
+    /// Its files had changed: the extension with this id is loaded anew.
+    Reloaded(String),
+    /// Its folder is gone: the extension with this id is unloaded.
+    Removed(String),
+    /// An extension could not be loaded. Where an older one was loaded, it still is.
+    Failed(ExtensionError),
+}
+
+impl Installed {
+    /// The extension.
+    #[must_use]
+    pub fn extension(&self) -> &Extension {
+        &self.extension
+    }
+
+    /// The folder that it was loaded from.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the operator grants it.
+    #[must_use]
+    pub fn grants(&self) -> &Arc<Grants> {
+        &self.grants
+    }
+}
+
+impl ExtensionManager {
+    /// A manager of the extensions in `folder`, none of which is loaded yet.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>, limits: Limits, options: GrantOptions) -> Self {
+        Self { folder: folder.into(), limits, options, installed: RwLock::default() }
+    }
+
+    /// The folder that holds the extensions' folders.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Loads the extension of a folder, or of a manifest's path.
+    ///
+    /// # Errors
+    /// [`ExtensionError`], with the path it is about; [`ExtensionError::Duplicate`] where another folder's extension
+    /// has the id. Nothing is loaded then.
+    pub fn load(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
+        let new = self.build(path)?;
+        let mut installed = self.write();
+        if let Some(old) = installed.get(new.extension.id()) {
+            return Err(ExtensionError::Duplicate {
+                id: new.extension.id().to_owned(),
+                path: new.folder.clone(),
+                other: old.folder.clone(),
+            });
+        }
+        installed.insert(new.extension.id().to_owned(), new.clone());
+        Ok(new)
+    }
+
+    /// Loads the extension with this id, wherever in the folder it lies, and none of the others.
+    ///
+    /// # Errors
+    /// As [`ExtensionManager::load`]; [`ExtensionError::Unknown`] if no manifest in the folder has the id.
+    pub fn load_id(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
+        let mut known = Vec::new();
+        for folder in package::folders(&self.folder)? {
+            match package::manifest(&folder) {
+                Ok(manifest) if manifest.id() == id => return self.load(&folder),
+                Ok(manifest) => known.push(manifest.id().to_owned()),
+                // One that lies in the folder of this name is the one that was meant.
+                Err(error) if folder.file_name().is_some_and(|name| name == id) => return Err(error),
+                Err(error) => log::warn!("{error}"),
+            }
+        }
+        Err(ExtensionError::Unknown { id: id.to_owned(), folder: self.folder.clone(), known })
+    }
+
+    /// Brings what is loaded in line with the folder: loads what is new, reloads what has changed, as the SHA-256 of
+    /// its files tells, and unloads what is gone. Errors are listed beside what worked.
+    ///
+    /// # Errors
+    /// [`ExtensionError::Read`] if the folder itself can't be read.
+    pub fn refresh(&self) -> Result<Vec<Change>, ExtensionError> {
+        let folders = package::folders(&self.folder)?;
+        let mut changes = Vec::new();
+        for old in self.list() {
+            if !old.folder.join(MANIFEST_FILE).exists() {
+                let id = old.extension.id().to_owned();
+                changes.push(match self.unload(&id) {
+                    Ok(()) => Change::Removed(id),
+                    Err(error) => Change::Failed(error),
+                });
+            }
+        }
+        for folder in folders {
+            let old = self.list().into_iter().find(|installed| installed.folder == folder);
+            let change = match old {
+                None => self.load(&folder).map(|new| Some(Change::Added(new.extension.id().to_owned()))),
+                Some(old) => match Package::read(&folder, &self.limits) {
+                    Ok(package) if package.fingerprint == old.fingerprint => Ok(None),
+                    Ok(_) => {
+                        let id = old.extension.id();
+                        self.reload(id).map(|_| Some(Change::Reloaded(id.to_owned())))
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            changes.extend(change.unwrap_or_else(|error| Some(Change::Failed(error))));
+        }
+        Ok(changes)
+    }
+
+    /// All that is loaded, by id.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Installed>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// The extension with this id.
+    ///
+    /// # Errors
+    /// [`ExtensionError::Unknown`] names those that are loaded.
+    pub fn get(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
+        let installed = self.read();
+        installed.get(id).cloned().ok_or_else(|| ExtensionError::Unknown {
+            id: id.to_owned(),
+            folder: self.folder.clone(),
+            known: installed.keys().cloned().collect(),
+        })
+    }
+
+    /// Takes an extension off the list and runs its `plugin_cleanup`. Its jobs that run go on to their end.
+    ///
+    /// # Errors
+    /// [`ExtensionError::Unknown`]; or [`ExtensionError::Cleanup`], after which it is unloaded all the same.
+    pub fn unload(&self, id: &str) -> Result<(), ExtensionError> {
+        let old = self.get(id)?;
+        self.write().remove(id);
+        cleanup(&old)
+    }
+
+    /// Loads an extension's files anew. Jobs that run go on with the module that they have.
+    ///
+    /// # Errors
+    /// [`ExtensionError`] says what is wrong with the new files; the old extension is then still there. After
+    /// [`ExtensionError::Cleanup`] the new one is.
+    pub fn reload(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
+        let old = self.get(id)?;
+        let new = self.build(&old.folder)?;
+        if new.extension.id() != id {
+            return Err(ExtensionError::OtherId {
+                path: new.folder.clone(),
+                expected: id.to_owned(),
+                found: new.extension.id().to_owned(),
+            });
+        }
+        self.write().insert(id.to_owned(), new.clone());
+        cleanup(&old)?;
+        Ok(new)
+    }
+
+    fn build(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
+        let package = Package::read(path, &self.limits)?;
+        let Package { folder, manifest, module_path, module, config, fingerprint } = package;
+        let files =
+            FileAccess::new(&folder, &manifest.permissions().file_access, &self.options.folders).map_err(
+                |error| ExtensionError::FileAccess { path: folder.clone(), reason: error.to_string() },
+            )?;
+        let extension = Extension::load(manifest, &module, &self.limits)
+            .map_err(|source| ExtensionError::Load { path: module_path, source })?;
+        let config = self.options.config.clone().unwrap_or(config);
+        let grants = Arc::new(Grants { config, files });
+        Ok(Arc::new(Installed { extension, folder, fingerprint, grants }))
+    }
+
+    // A thread that panicked while it held the lock left a whole map behind: each change is one insert or remove.
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Arc<Installed>>> {
+        self.installed.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Installed>>> {
+        self.installed.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cleanup(old: &Installed) -> Result<(), ExtensionError> {
+    old.extension
+        .cleanup()
+        .map_err(|fault| ExtensionError::Cleanup { id: old.extension.id().to_owned(), fault })
+}

@@ -1,0 +1,127 @@
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use toehold::{Limits, Manifest};
+
+use super::ExtensionError;
+
+/// The file that makes a folder an extension's.
+pub const MANIFEST_FILE: &str = "manifest.json";
+/// The operator's configuration of an extension, beside its manifest; may be absent.
+pub const CONFIG_FILE: &str = "config.json";
+
+/// Bytes of a manifest or a configuration.
+const JSON_BYTES: u64 = 1 << 20;
+
+/// An extension's files as they were read, nothing of them run yet.
+#[derive(Debug)]
+pub(super) struct Package {
+    pub(super) folder: PathBuf,
+    pub(super) manifest: Manifest,
+    pub(super) module_path: PathBuf,
+    pub(super) module: Vec<u8>,
+    pub(super) config: Value,
+    /// SHA-256 over all of the files.
+    pub(super) fingerprint: [u8; 32],
+}
+
+impl Package {
+    /// Reads the package of a folder, or of its manifest.
+    pub(super) fn read(path: &Path, limits: &Limits) -> Result<Self, ExtensionError> {
+        let folder = folder_of(path)?;
+        let manifest_path = folder.join(MANIFEST_FILE);
+        let manifest_bytes = manifest_bytes(&folder)?;
+        let manifest: Manifest = from_json(&manifest_path, &manifest_bytes)?;
+        let module_path = folder.join(manifest.wasm_file());
+        // A link inside the folder may still lead out of it.
+        let (target, inside) = (canonical(&module_path)?, canonical(&folder)?);
+        if !target.starts_with(&inside) {
+            return Err(ExtensionError::OutsideFolder { path: manifest_path, target });
+        }
+        let module = read_file(&module_path, limits.module_bytes as u64)?;
+        let config_path = folder.join(CONFIG_FILE);
+        let (config, config_bytes) = match read_file(&config_path, JSON_BYTES) {
+            Err(ExtensionError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                (Value::Object(serde_json::Map::new()), Vec::new())
+            }
+            other => {
+                let bytes = other?;
+                (from_json(&config_path, &bytes)?, bytes)
+            }
+        };
+        let mut hash = Sha256::new();
+        for bytes in [&manifest_bytes, &module, &config_bytes] {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        }
+        Ok(Self { folder, manifest, module_path, module, config, fingerprint: hash.finalize().into() })
+    }
+}
+
+/// Only the manifest of a folder.
+pub(super) fn manifest(folder: &Path) -> Result<Manifest, ExtensionError> {
+    from_json(&folder.join(MANIFEST_FILE), &manifest_bytes(folder)?)
+}
+
+fn manifest_bytes(folder: &Path) -> Result<Vec<u8>, ExtensionError> {
+    match read_file(&folder.join(MANIFEST_FILE), JSON_BYTES) {
+        Err(ExtensionError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(ExtensionError::NoManifest { path: folder.to_owned() })
+        }
+        other => other,
+    }
+}
+
+/// The folders in `folder` that have a manifest, sorted.
+pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, ExtensionError> {
+    let read = |source| ExtensionError::Read { path: folder.to_owned(), source };
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        if path.join(MANIFEST_FILE).is_file() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+fn folder_of(path: &Path) -> Result<PathBuf, ExtensionError> {
+    let metadata =
+        fs::metadata(path).map_err(|source| ExtensionError::Read { path: path.to_owned(), source })?;
+    if metadata.is_dir() {
+        return Ok(path.to_owned());
+    }
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Ok(PathBuf::from(".")),
+        Some(folder) => Ok(folder.to_owned()),
+        None => Err(ExtensionError::NoManifest { path: path.to_owned() }),
+    }
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, ExtensionError> {
+    path.canonicalize().map_err(|source| ExtensionError::Read { path: path.to_owned(), source })
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, ExtensionError> {
+    serde_json::from_slice(bytes).map_err(|source| ExtensionError::Json { path: path.to_owned(), source })
+}
+
+/// Reads a file of at most `limit` bytes. Only regular files: a pipe could keep the host waiting for ever.
+fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ExtensionError> {
+    let error = |source| ExtensionError::Read { path: path.to_owned(), source };
+    if !fs::metadata(path).map_err(error)?.is_file() {
+        return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file")));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).map_err(error)?.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(error)?;
+    if bytes.len() as u64 > limit {
+        return Err(ExtensionError::TooLarge { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,158 @@
+use std::{io, path::PathBuf, thread};
+
+use toehold::{Checkpoint, JobStart, Limits, Registry, StartError, Uuid};
+
+use crate::{
+    CheckpointFolder, ExtensionError, ExtensionManager, GrantOptions, JobHandle, Operations,
+    handle::Shared,
+    worker::{StdPlatform, work},
+};
+
+/// How a [`Host`] is set up.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    /// The folder that holds the extensions' folders.
+    pub extensions: PathBuf,
+    /// The folder for what must outlive the process.
+    pub data: PathBuf,
+    /// What extensions and jobs may use at most.
+    pub limits: Limits,
+    /// What extensions get beyond their own folders.
+    pub grants: GrantOptions,
+    /// What guests may call.
+    pub operations: Operations,
+    /// Fuel of a slice. Larger ones cost less, smaller ones stop sooner: 100,000 are about 0.1 ms.
+    pub slice: u64,
+}
+
+/// Runs the jobs of extensions, each on a thread of its own.
+#[derive(Debug)]
+pub struct Host {
+    extensions: ExtensionManager,
+    checkpoints: CheckpointFolder,
+    operations: Operations,
+    registry: Registry,
+    slice: u64,
+}
+
+/// A job to be dispatched, by its full name `EXTENSION_ID:NAME`.
+#[derive(Clone, Debug, Default)]
+pub struct Dispatch {
+    /// The job's id; a random one if there is none.
+    pub id: Option<Uuid>,
+    /// The library that it works on, if any.
+    pub library: Option<Uuid>,
+    /// The state that it starts from; empty for the guest's default. JSON for guests that use Toehold's SDK.
+    pub state: Vec<u8>,
+}
+
+/// Why a job was not dispatched; nothing of it runs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DispatchError {
+    /// The name is not `EXTENSION_ID:NAME`.
+    #[error("{0:?} names no job; a job is named EXTENSION_ID:NAME, such as test-extension:counter")]
+    Name(String),
+    /// Its extension is not there.
+    #[error(transparent)]
+    Extension(#[from] ExtensionError),
+    /// The extension did not start it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The operating system gave no thread.
+    #[error("no thread for the job: {0}")]
+    Thread(io::Error),
+}
+
+impl HostConfig {
+    /// The extensions in one folder, what must last in another, and defaults for the rest.
+    #[must_use]
+    pub fn new(extensions: impl Into<PathBuf>, data: impl Into<PathBuf>) -> Self {
+        Self {
+            extensions: extensions.into(),
+            data: data.into(),
+            limits: Limits::default(),
+            grants: GrantOptions::default(),
+            operations: Operations::built_in(),
+            slice: 100_000,
+        }
+    }
+}
+
+impl Host {
+    /// A host, which has loaded no extension yet: [`Host::extensions`] does that.
+    #[must_use]
+    pub fn new(config: HostConfig) -> Self {
+        let HostConfig { extensions, data, limits, grants, operations, slice } = config;
+        Self {
+            extensions: ExtensionManager::new(extensions, limits, grants),
+            checkpoints: CheckpointFolder::new(data.join("checkpoints")),
+            operations,
+            registry: Registry::default(),
+            slice,
+        }
+    }
+
+    /// The extensions.
+    #[must_use]
+    pub fn extensions(&self) -> &ExtensionManager {
+        &self.extensions
+    }
+
+    /// The checkpoints of the jobs.
+    #[must_use]
+    pub fn checkpoints(&self) -> &CheckpointFolder {
+        &self.checkpoints
+    }
+
+    /// The jobs that run.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Starts a job, named `EXTENSION_ID:NAME`, on a thread of its own.
+    ///
+    /// # Errors
+    /// [`DispatchError`] says why not; then nothing of it runs.
+    pub fn dispatch(&self, job: &str, dispatch: Dispatch) -> Result<JobHandle, DispatchError> {
+        let (extension, name) = job.split_once(':').ok_or_else(|| DispatchError::Name(job.to_owned()))?;
+        let installed = self.extensions.get(extension)?;
+        let Dispatch { id, library, state } = dispatch;
+        let start = JobStart { id: id.unwrap_or_else(Uuid::new_v4), library, state };
+        let job = installed.extension().start(&self.registry, name, start)?;
+        self.spawn(job, installed.grants())
+    }
+
+    /// Goes on with a job from its checkpoint.
+    ///
+    /// # Errors
+    /// [`DispatchError`] says why not; then nothing of it runs, and the checkpoint is as good as before.
+    pub fn resume(&self, checkpoint: &Checkpoint) -> Result<JobHandle, DispatchError> {
+        let installed = self.extensions.get(&checkpoint.extension)?;
+        let job = installed.extension().resume(&self.registry, checkpoint)?;
+        self.spawn(job, installed.grants())
+    }
+
+    fn spawn(
+        &self,
+        job: toehold::Job,
+        grants: &std::sync::Arc<crate::Grants>,
+    ) -> Result<JobHandle, DispatchError> {
+        let context = job.context().clone();
+        let shared = Shared::new();
+        let platform = StdPlatform::new(
+            shared.clone(),
+            self.checkpoints.clone(),
+            self.operations.clone(),
+            grants.clone(),
+            context.clone(),
+        );
+        let slice = self.slice;
+        thread::Builder::new()
+            .name(format!("{} {}", context.job(), context.id()))
+            .spawn(move || work(job, platform, slice))
+            .map_err(DispatchError::Thread)?;
+        Ok(JobHandle::new(context, shared))
+    }
+}

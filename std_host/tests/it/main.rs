@@ -1,0 +1,9 @@
+//! The std shell with a real extension, real files and the real command.
+
+mod bad_input;
+mod cli;
+mod dispatch_test;
+mod guest_matches_source;
+mod manager;
+mod support;
+mod wasm_extension_test;

@@ -1,0 +1,106 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Once,
+};
+
+use std_host::{Dispatch, Host, HostConfig, JobHandle};
+use tempfile::TempDir;
+
+/// The folder of the workspace.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Shows what is logged under `--nocapture`, progress included.
+pub(crate) fn log_to_stdout() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let env = env_logger::Env::default().default_filter_or("debug");
+        let _ = env_logger::Builder::from_env(env).is_test(true).format_timestamp(None).try_init();
+    });
+}
+
+/// A host with the canonical extension, and with a data folder of its own.
+pub(crate) struct TestHost {
+    pub(crate) host: Host,
+    _data: TempDir,
+}
+
+impl TestHost {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut HostConfig)) -> Self {
+        log_to_stdout();
+        let data = tempfile::tempdir().unwrap();
+        let mut config = HostConfig::new(root(), data.path());
+        change(&mut config);
+        Self { host: Host::new(config), _data: data }
+    }
+
+    /// One that has loaded the test extension.
+    pub(crate) fn loaded(self) -> Self {
+        self.host.extensions().load(&root().join("test-extension")).unwrap();
+        self
+    }
+
+    pub(crate) fn dispatch(&self, job: &str, state: &str) -> JobHandle {
+        let dispatch = Dispatch { state: state.as_bytes().to_vec(), ..Dispatch::default() };
+        self.host.dispatch(job, dispatch).unwrap()
+    }
+}
+
+/// A folder of extensions made for a test.
+pub(crate) struct Folder(pub(crate) TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// An extension with this id, whose module is this WebAssembly text.
+    pub(crate) fn add(&self, id: &str, wat: &str) -> PathBuf {
+        self.add_files(id, &manifest(id), &wat::parse_str(wat).unwrap())
+    }
+
+    pub(crate) fn add_files(&self, id: &str, manifest: &str, module: &[u8]) -> PathBuf {
+        let folder = self.path().join(id);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("manifest.json"), manifest).unwrap();
+        fs::write(folder.join("module.wasm"), module).unwrap();
+        folder
+    }
+}
+
+pub(crate) fn manifest(id: &str) -> String {
+    format!(
+        r#"{{"id": "{id}", "name": "A guest", "version": "1", "description": "", "author": "",
+            "wasm_file": "module.wasm", "permissions": {{"methods": ["query:", "action:"], "max_memory_mb": 1}}}}"#
+    )
+}
+
+/// A module whose job `go` has this body; all imports that a test needs are there. Text is at 0: "hello".
+pub(crate) fn module(body: &str) -> String {
+    format!(
+        r#"(module
+            (import "spacedrive" "spacedrive_call" (func $call (param i32 i32 i32 i32 i32) (result i32)))
+            (import "spacedrive" "spacedrive_log" (func $log (param i32 i32 i32)))
+            (import "spacedrive" "job_check_interrupt" (func $interrupt (param i32) (result i32)))
+            (import "spacedrive" "register_job" (func $register (param i32 i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "hello")
+            (data (i32.const 16) "action:wait")
+            (data (i32.const 40) "\ff\fe")
+            (data (i32.const 48) "go")
+            (data (i32.const 56) "execute_go")
+            (func $deeper (param i32) (result i32) (i32.add (call $deeper (local.get 0)) (i32.const 1)))
+            (func (export "wasm_alloc") (param i32) (result i32) (i32.const 4096))
+            (func (export "execute_go") (param i32 i32 i32 i32) (result i32) {body}))"#
+    )
+}
