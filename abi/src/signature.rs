@@ -22,12 +22,7 @@ pub struct Signature {
 
 /// `(ctx_ptr, ctx_len, state_ptr, state_len: i32) -> i32`: the signature of every job's export.
 pub const EXECUTE_SIGNATURE: Signature = Signature {
-    params: &[
-        ValueType::I32,
-        ValueType::I32,
-        ValueType::I32,
-        ValueType::I32,
-    ],
+    params: &[ValueType::I32, ValueType::I32, ValueType::I32, ValueType::I32],
     results: &[ValueType::I32],
 };
 
