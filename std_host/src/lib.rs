@@ -42,3 +42,8 @@ pub use handle::{Ended, JobHandle, JobStatus};
 pub use host::{Dispatch, DispatchError, Host, HostConfig};
 pub use operations::{CallContext, FileAccess, Grants, Operations};
 pub use toehold;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -31,7 +31,7 @@ pub(crate) enum ExtensionCommand {
 }
 
 pub(crate) fn extension(command: &ExtensionCommand) -> Exit {
-    logging::start(None);
+    logging::start(log::LevelFilter::Warn, None);
     let (result, json) = match command {
         ExtensionCommand::List { extensions, json } => (list(&extensions.extensions, *json), *json),
         ExtensionCommand::Inspect { path, extensions, json } => {
@@ -130,7 +130,8 @@ fn describe(installed: &Installed) -> Value {
         "permissions": serde_json::to_value(manifest.permissions()).unwrap_or_default(),
         "limits": {
             "memory_bytes": limits.memory_bytes,
-            "fuel_per_job": limits.fuel_per_job,
+            // The largest number there is stands for no limit.
+            "fuel_per_job": (limits.fuel_per_job != u64::MAX).then_some(limits.fuel_per_job),
             "requests_per_minute": limits.requests_per_minute,
             "concurrent_jobs": limits.concurrent_jobs,
             "call_depth": limits.call_depth,

@@ -2,11 +2,11 @@ use std::io::{self, Write};
 
 use env_logger::{Builder, Env, Target};
 use indicatif::ProgressBar;
-use log::Level;
+use log::{Level, LevelFilter};
 
-/// Logs to standard error, above the progress bar if there is one. `RUST_LOG` says what; `info` without it.
-pub(crate) fn start(bar: Option<&ProgressBar>) {
-    let mut builder = Builder::from_env(Env::default().default_filter_or("info"));
+/// Logs to standard error, above the progress bar if there is one. `RUST_LOG` says what; `level` without it.
+pub(crate) fn start(level: LevelFilter, bar: Option<&ProgressBar>) {
+    let mut builder = Builder::from_env(Env::default().default_filter_or(level.as_str()));
     if let Some(bar) = bar {
         builder.target(Target::Pipe(Box::new(Above(bar.clone()))));
     }

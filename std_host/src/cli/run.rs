@@ -70,7 +70,7 @@ pub(crate) struct RunArgs {
 
 pub(crate) fn run(args: &RunArgs) -> Exit {
     let bar = progress::bar();
-    logging::start(bar.as_ref());
+    logging::start(log::LevelFilter::Info, bar.as_ref());
     let started = Instant::now();
     let prepared = prepare(args);
     let (host, job) = match prepared {

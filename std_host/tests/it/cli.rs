@@ -11,6 +11,7 @@ pub(crate) fn toehold(extensions: &std::path::Path, arguments: &[&str]) -> Outpu
     let data = tempfile::tempdir().unwrap();
     Command::new(env!("CARGO_BIN_EXE_toehold"))
         .args(arguments)
+        .current_dir(root())
         .env("TOEHOLD_EXTENSIONS", extensions)
         .env("TOEHOLD_DATA", data.path())
         .env_remove("RUST_LOG")

@@ -5,5 +5,6 @@ mod cli;
 mod dispatch_test;
 mod guest_matches_source;
 mod manager;
+mod readme;
 mod support;
 mod wasm_extension_test;
