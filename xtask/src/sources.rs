@@ -3,6 +3,8 @@
 //!
 //! In it: `Cargo.toml` and all `src/**/*.rs` of the guest's package and of each local package that it depends on, and
 //! name and version of every other crate that it depends on, as `Cargo.lock` has them. Dev-dependencies are absent.
+//! Cargo.lock knows one set of features for the whole workspace: a feature that a host enables in a crate which the
+//! guest has too may bring it a name that it never builds. Then the guest counts as stale once without need.
 //! Nothing in it depends on the machine: neither folder, nor line endings, nor the order of files.
 
 use std::collections::{BTreeMap, BTreeSet};
