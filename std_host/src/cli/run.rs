@@ -54,7 +54,8 @@ pub(crate) struct RunArgs {
     /// Cancel the job after this time, such as 500ms, 30s or 2min
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
-    /// A folder that the job may read, besides those inside its extension's folder; can be given again
+    /// A folder that the job may read by its absolute path, besides what its manifest asks for inside the
+    /// extension's folder; can be given again
     #[arg(long, value_name = "DIR")]
     allow_dir: Vec<PathBuf>,
     /// What `query:config.get` gives, instead of the extension's config.json

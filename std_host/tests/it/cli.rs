@@ -148,3 +148,20 @@ fn the_configuration_comes_from_the_command_line_or_its_file() {
     let out = toehold(folder.path(), &["run", "reader:go", "--config", r#"{"from": "line"}"#]);
     assert!(text(&out.stderr).contains(r#"{"from":"line"}"#), "{out:?}");
 }
+
+#[test]
+fn an_operator_can_grant_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "one two three").unwrap();
+    let state = serde_json::json!({ "folder": folder.path() }).to_string();
+    let run = ["run", "test-extension:wordcount", "--json", "--state", &state];
+    let out = toehold(&root(), &run);
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    let out = toehold(&root(), &[&run[..], &["--allow-dir", folder.path().to_str().unwrap()]].concat());
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(json["state"]["files"][0]["words"], 3);
+    let out = toehold(&root(), &[&run[..], &["--allow-dir", "no-such-folder"]].concat());
+    assert_eq!(out.status.code(), Some(7), "{out:?}");
+    assert!(text(&out.stderr).contains("no-such-folder"), "{out:?}");
+}
