@@ -15,10 +15,10 @@ pub(crate) struct Limiter {
 
 /// Elements by which a table may grow at a time.
 ///
-/// wasmi 2.0.0 charges fuel for 8 bytes an element, 64 bytes a unit. Where that fuel is not there, `table.grow` stops
+/// wasmi 2.0.0 charges fuel for 4 bytes an element, 64 bytes a unit. Where that fuel is not there, `table.grow` stops
 /// without noting where it is, and the call resumes at an older place: the guest computes something else. Growth that
 /// costs nothing never gets there; more of it fails with -1, which WebAssembly allows at any time.
-const FREE_GROWTH: usize = 7;
+const FREE_GROWTH: usize = 15;
 
 impl Limiter {
     pub(crate) fn new(limits: &Limits) -> Self {

@@ -27,7 +27,8 @@ fn guest() -> Extension {
             (memory.copy (i32.const 2048) (i32.const 256) (i32.const 1500))
             (memory.fill (i32.const 2048) (local.get $i) (i32.const 1700))
             (drop (memory.grow (i32.const 1)))
-            (drop (table.grow $t (ref.null func) (i32.const 3)))
+            (drop (table.grow $t (ref.null func) (i32.const 15)))
+            (drop (table.grow $t (ref.null func) (i32.const 16)))
             (drop (table.grow $t (ref.null func) (i32.const 30)))
             (call $warn (i32.const 64) (i32.const 112) (i32.const 5))
             (call $log (i32.const 0) (i32.const 256) (i32.const 700))
@@ -94,8 +95,8 @@ fn the_straight_run_is_what_it_should_be() {
     assert_eq!(straight.outcome, Outcome::Completed);
     assert_eq!((straight.calls.len(), straight.checkpoints.len()), (7, 7));
     assert_eq!(straight.report.warnings.len(), 7);
-    // Growing by 3 works, by 30 is refused: 4 + 7 * 3 elements in the end, and the loop's last number.
-    assert_eq!(straight.checkpoints[6].state, 31_u32.to_le_bytes());
+    // Growing by 15 works, by more is refused: 4 + 7 * 15 elements in the end, and the loop's last number, 6.
+    assert_eq!(straight.checkpoints[6].state, 115_u32.to_le_bytes());
 }
 
 proptest! {

@@ -92,14 +92,14 @@ impl Bare {
         self.instance.get_func(&self.store, name).expect("the export is there")
     }
 
-    /// Calls the job `go`.
-    pub(crate) fn go(&mut self) {
+    /// Runs a job to its end, which must be a good one.
+    pub(crate) fn run(&mut self, job: &str) {
         if self.store.get_fuel().is_ok() {
             refuel(&mut self.store);
         }
         let mut code = [Val::I32(-1)];
         let arguments = [const { Val::I32(0) }; 4];
-        self.func("execute_go")
+        self.func(&format!("execute_{job}"))
             .call(&mut self.store, &arguments, &mut code)
             .expect("the guest does not trap");
         assert!(matches!(code, [Val::I32(0)]), "{code:?}");

@@ -34,7 +34,7 @@ pub(crate) fn ratios(effort: Effort) {
         let extension = guest::load(&module);
         let mut unmetered = Bare::new(&module, false);
         let variants = vec![
-            Variant::new("wasmi, no fuel", || unmetered.go()),
+            Variant::new("wasmi, no fuel", || unmetered.run(guest::JOB)),
             Variant::new("job", || finish(&mut guest::start(&extension), SLICE)),
         ];
         for summary in compare(effort.pick(10, 200), variants) {

@@ -53,6 +53,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Where a job yields: in its export, after `plugin_init`, and before the first checkpoint.
+const FUEL: u64 = 10_000;
+
 pub(crate) fn sizes(effort: Effort) {
     let jobs = effort.pick(50, 1_000);
     let small = guest::load(&guest::module("(loop (br 0))"));
@@ -67,7 +70,7 @@ pub(crate) fn sizes(effort: Effort) {
     let started = |extension: &Extension, job: &str, id| guest::start_as(extension, &registry, job, id);
     let yielded = |extension: &Extension, job: &str, id| {
         let mut job = guest::start_as(extension, &registry, job, id);
-        assert!(matches!(job.step(2_000, 0), Ok(Step::Yielded)));
+        assert!(matches!(job.step(FUEL, 0), Ok(Step::Yielded)));
         job
     };
     let waiting = |extension: &Extension, job: &str, id| {
@@ -76,7 +79,7 @@ pub(crate) fn sizes(effort: Effort) {
         assert!(job.call().is_some());
         job
     };
-    let small_bare = BareGuest::new(&guest::module("(loop (br 0))"), "execute_go", 2_000);
+    let small_bare = BareGuest::new(&guest::module("(loop (br 0))"), "execute_go", FUEL);
     let caller_bare = BareGuest::new(
         &guest::module(
             "(drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 112) (i32.const 16)))",
@@ -84,7 +87,7 @@ pub(crate) fn sizes(effort: Effort) {
         "execute_go",
         u64::MAX,
     );
-    let real_bare = BareGuest::new(load::MODULE, "execute_counter", 2_000);
+    let real_bare = BareGuest::new(load::MODULE, "execute_counter", FUEL);
     let real_caller = BareGuest::new(load::MODULE, "execute_wordcount", u64::MAX);
     row("a few lines", "not yet stepped", held(jobs, |id| started(&small, guest::JOB, id)), None);
     row(

@@ -123,7 +123,7 @@ fn prepare(args: &RunArgs) -> Result<(Host, JobHandle), String> {
     config.slice = args.slice;
     config.limits = Limits { fuel_per_job: args.fuel.unwrap_or(u64::MAX), ..Limits::default() };
     config.grants = GrantOptions {
-        folders: args.allow_dir.clone(),
+        folders: args.allow_dir.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
         config: args.config.as_ref().map(|json| json.0.clone()),
     };
     let host = Host::new(config);
@@ -160,6 +160,10 @@ fn resume(host: &Host, path: &Path) -> Result<JobHandle, String> {
     let checkpoint = CheckpointFolder::read(path).map_err(|error| error.to_string())?;
     host.extensions().load_id(&checkpoint.extension).map_err(|error| error.to_string())?;
     host.resume(&checkpoint).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, String> {
+    std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The folder that the operating system has for a program's lasting state.

@@ -174,3 +174,87 @@ fn real_folder(path: &Path) -> io::Result<PathBuf> {
     let real = fs::canonicalize(path)?;
     if fs::metadata(&real)?.is_dir() { Ok(real) } else { Err(io::ErrorKind::NotADirectory.into()) }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::{super::testing::Disk, *};
+
+    fn folders(access: &FileAccess) -> Vec<PathBuf> {
+        access.folders().map(Path::to_owned).collect()
+    }
+
+    #[test]
+    fn a_manifest_opens_folders_of_its_own_extension() {
+        let disk = Disk::new();
+        let asked = ["samples", "./samples/inner/", "samples/../samples"];
+        let access = disk.access(&asked);
+        assert_eq!(access.refused(), []);
+        assert!(folders(&access).contains(&disk.path("ext/samples")));
+        assert!(folders(&access).iter().all(|folder| folder.starts_with(disk.path("ext/samples"))));
+
+        assert_eq!(folders(&disk.access(&["."])), [disk.path("ext")]);
+        let absolute = disk.path("ext/samples").to_str().unwrap().to_owned();
+        assert_eq!(folders(&disk.access(&[&absolute])), [disk.path("ext/samples")]);
+        assert_eq!(disk.access(&[]).folders().count(), 0, "nothing asked is nothing allowed");
+    }
+
+    #[test]
+    fn a_manifest_alone_opens_nothing_else() {
+        let disk = Disk::new();
+        disk.link("../outside", "ext/link");
+        let outside = disk.path("outside").to_str().unwrap().to_owned();
+        let asked = ["/", &outside, "link", "samples/none", "private.txt", "samples"];
+        let access = disk.access(&asked);
+        assert_eq!(folders(&access), [disk.path("ext/samples")]);
+        let refused: Vec<&str> = access.refused().iter().map(|refused| refused.entry.as_str()).collect();
+        assert_eq!(refused, asked[..5]);
+        assert!(access.refused()[..3].iter().all(|refused| refused.reason == RefusalReason::NotGranted));
+        assert!(matches!(access.refused()[3].reason, RefusalReason::Unusable(_)));
+        assert!(matches!(access.refused()[4].reason, RefusalReason::Unusable(_)));
+        assert_eq!(
+            access.refused()[0].to_string(),
+            "`permissions.file_access` has \"/\", which is not granted: it lies outside of the extension's folder; \
+             only the operator can grant it"
+        );
+    }
+
+    #[test]
+    fn a_relative_entry_that_leaves_the_extension_is_an_error() {
+        let disk = Disk::new();
+        for entry in ["..", "../..", "samples/../..", "../ext/samples", "samples/../../ext/samples", ""] {
+            let error = FileAccess::new(&disk.path("ext"), &[entry.to_owned()], &[]).unwrap_err();
+            assert!(matches!(&error, FileAccessError::Entry(found) if found == entry), "{error}");
+            assert!(error.to_string().contains(&format!("{entry:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_operator_opens_any_folder() {
+        let disk = Disk::new();
+        disk.link("outside", "alias");
+        disk.link("../outside", "ext/link");
+        let inner = disk.path("outside/inner").to_str().unwrap().to_owned();
+        fs::create_dir(&inner).unwrap();
+        let asked = ["link".to_owned(), inner];
+        let access = FileAccess::new(&disk.path("ext"), &asked, &[disk.path("alias")]).unwrap();
+        assert_eq!(access.refused(), [], "what the manifest asks for lies in what is granted");
+        for path in ["alias/secret.txt", "outside/secret.txt", "ext/link/secret.txt"] {
+            let path = disk.path(path);
+            let resolved = access.resolve(path.to_str().unwrap()).unwrap();
+            assert_eq!(resolved, disk.path("outside/secret.txt"));
+        }
+        assert_eq!(access.resolve("link/secret.txt").unwrap(), disk.path("outside/secret.txt"));
+        assert!(access.resolve("private.txt").is_err());
+    }
+
+    #[test]
+    fn what_an_operator_opens_is_absolute_and_exists() {
+        let disk = Disk::new();
+        let grant = |folder: PathBuf| FileAccess::new(&disk.path("ext"), &[], &[folder]).unwrap_err();
+        assert!(matches!(grant("samples".into()), FileAccessError::Relative(_)));
+        assert!(matches!(grant(disk.path("none")), FileAccessError::Unusable { .. }));
+        assert!(matches!(grant(disk.path("outside/secret.txt")), FileAccessError::Unusable { .. }));
+        let no_extension = FileAccess::new(&disk.path("none"), &[], &[]);
+        assert!(matches!(no_extension, Err(FileAccessError::Unusable { .. })));
+    }
+}

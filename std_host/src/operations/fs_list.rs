@@ -79,3 +79,79 @@ fn described(files: &FileAccess, folder: &Path, name: String) -> Entry {
 fn where_it_leads(files: &FileAccess, folder: &Path, name: &str) -> Option<PathBuf> {
     files.walk(folder.to_owned(), Path::new(name)).ok()
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{
+        super::testing::{Disk, call},
+        *,
+    };
+
+    fn list(disk: &Disk, path: &str) -> Result<Value, String> {
+        call(&disk.grants(), "query:fs.list", json!({ "path": path }))
+    }
+
+    #[test]
+    fn entries_are_sorted_and_say_what_they_are() {
+        let disk = Disk::new();
+        fs::write(disk.path("ext/samples/B.txt"), "").unwrap();
+        fs::write(disk.path("ext/samples/ä \"\n.txt"), "12").unwrap();
+        disk.pipe("ext/samples/pipe");
+        disk.link("a.txt", "ext/samples/l-file");
+        disk.link("inner", "ext/samples/l-folder");
+        disk.link("../private.txt", "ext/samples/l-outside");
+        disk.link("../none", "ext/samples/l-outside-none");
+        disk.link("none", "ext/samples/l-none");
+        disk.link("l-circle", "ext/samples/l-circle");
+        let expected = [
+            ("B.txt", "file", 0),
+            ("a.txt", "file", 5),
+            ("inner", "folder", 0),
+            ("l-circle", "other", 0),
+            ("l-file", "file", 5),
+            ("l-folder", "folder", 0),
+            ("l-none", "other", 0),
+            ("l-outside", "other", 0),
+            ("l-outside-none", "other", 0),
+            ("pipe", "other", 0),
+            ("ä \"\n.txt", "file", 2),
+        ];
+        let entries = expected.map(|(name, kind, size)| json!({ "name": name, "kind": kind, "size": size }));
+        assert_eq!(list(&disk, "samples"), Ok(json!({ "entries": entries, "skipped": 0 })));
+    }
+
+    #[test]
+    fn a_folder_that_is_not_allowed_or_none_is_not_listed() {
+        let disk = Disk::new();
+        for path in ["..", ".", "../outside", "../none", "/"] {
+            let error = list(&disk, path).unwrap_err();
+            assert_eq!(error, format!("{path}: {}", FileError::Outside));
+        }
+        assert_eq!(list(&disk, "samples/a.txt"), Err("samples/a.txt: not a folder".to_owned()));
+        assert_eq!(list(&disk, "samples/none"), Err("samples/none: no such file or folder".to_owned()));
+        let long = list(&disk, &format!("samples/{}", "x".repeat(100_000))).unwrap_err();
+        assert!(long.len() < 300, "{long}");
+    }
+
+    #[test]
+    fn a_folder_of_too_many_entries_is_an_error() {
+        let disk = Disk::new();
+        let files = disk.grants().files;
+        assert_eq!(entries(&files, "samples", 2).unwrap().entries.len(), 2);
+        let error = entries(&files, "samples", 1).unwrap_err();
+        assert_eq!(error, "the folder has more than 1 entries, which is the most that can be listed");
+    }
+
+    /// Other systems don't let such names exist.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn names_that_are_no_text_are_counted() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let disk = Disk::new();
+        fs::write(disk.path("ext/samples/inner").join(OsStr::from_bytes(b"\xff")), "").unwrap();
+        let entries = json!([{ "name": "b.txt", "kind": "file", "size": 4 }]);
+        assert_eq!(list(&disk, "samples/inner"), Ok(json!({ "entries": entries, "skipped": 1 })));
+    }
+}

@@ -62,21 +62,7 @@ impl FileAccess {
     /// # Errors
     /// Those of [`FileAccess::resolve`], and a path that leads to something else than a file.
     pub fn open(&self, path: &str) -> Result<File, FileError> {
-        let path = self.resolve(path)?;
-        // Before it is opened: to open a device can have effects, and to open a pipe can wait for ever.
-        let found = fs::symlink_metadata(&path)?;
-        if !found.is_file() {
-            return Err(FileError::NotAFile);
-        }
-        let file = reading().open(&path)?;
-        // Somebody may have put another file, or a link to one, in its place meanwhile. That is noticed, unless he puts
-        // everything back in time: std has no way to open a path folder by folder, which alone would exclude it. To
-        // win that race takes a process that may write to the folder, which no guest can.
-        let opened = file.metadata()?;
-        if !opened.is_file() || !is_same(&found, &opened) || !self.contains(&fs::canonicalize(&path)?) {
-            return Err(FileError::Replaced);
-        }
-        Ok(file)
+        self.open_resolved(&self.resolve(path)?)
     }
 
     /// Opens a folder to list it, by a path as [`FileAccess::resolve`] takes it; also gives where the path leads.
@@ -86,10 +72,7 @@ impl FileAccess {
             return Err(FileError::NotAFolder);
         }
         let entries = fs::read_dir(&path)?;
-        // As in `open`.
-        if !self.contains(&fs::canonicalize(&path)?) {
-            return Err(FileError::Replaced);
-        }
+        self.still_inside(&path)?;
         Ok((path, entries))
     }
 
@@ -127,6 +110,27 @@ impl FileAccess {
             }
         }
         if self.contains(&at) { Ok(at) } else { Err(FileError::Outside) }
+    }
+
+    fn open_resolved(&self, path: &Path) -> Result<File, FileError> {
+        // Before it is opened: to open a device can have effects, and to open a pipe can wait for ever.
+        if !fs::symlink_metadata(path)?.is_file() {
+            return Err(FileError::NotAFile);
+        }
+        let file = reading().open(path)?;
+        let opened = file.metadata()?;
+        let inside = fs::symlink_metadata(self.still_inside(path)?)?;
+        if opened.is_file() && is_same(&opened, &inside) { Ok(file) } else { Err(FileError::Replaced) }
+    }
+
+    /// Checks again what was just opened, in case that somebody put a link in its place, or in that of a folder on the
+    /// way, after the path was resolved.
+    ///
+    /// Who swaps the two often enough, and at the right instants, is not noticed: std can't open a path folder by folder,
+    /// which alone would exclude it. It takes a process that may write to these folders, which no guest can.
+    fn still_inside(&self, path: &Path) -> Result<PathBuf, FileError> {
+        let path = fs::canonicalize(path)?;
+        if self.contains(&path) { Ok(path) } else { Err(FileError::Replaced) }
     }
 
     /// Puts a path's components before those that are ahead already.
@@ -185,13 +189,181 @@ fn reading() -> OpenOptions {
 }
 
 #[cfg(unix)]
-fn is_same(found: &Metadata, opened: &Metadata) -> bool {
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
-    (found.dev(), found.ino()) == (opened.dev(), opened.ino())
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// Elsewhere std gives files no identity.
 #[cfg(not(unix))]
 fn is_same(_: &Metadata, _: &Metadata) -> bool {
     true
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::{super::testing::Disk, *};
+
+    fn text(access: &FileAccess, path: &str) -> Result<String, String> {
+        let file = access.open(path).map_err(|error| error.to_string())?;
+        io::read_to_string(file).map_err(|error| error.to_string())
+    }
+
+    fn outside() -> Result<String, String> {
+        Err(FileError::Outside.to_string())
+    }
+
+    #[test]
+    fn what_lies_in_an_allowed_folder_is_read_however_it_is_called() {
+        let disk = Disk::new();
+        let access = disk.access(&["samples"]);
+        let absolute = disk.path("ext/samples/a.txt");
+        for path in [
+            "samples/a.txt",
+            "./samples//./a.txt",
+            "samples/inner/../a.txt",
+            "samples/../samples/a.txt",
+            "../ext/samples/a.txt",
+            absolute.to_str().unwrap(),
+        ] {
+            assert_eq!(text(&access, path), Ok("alpha".to_owned()), "{path}");
+        }
+        assert_eq!(access.resolve("samples").unwrap(), disk.path("ext/samples"));
+        assert_eq!(access.resolve("samples/inner/").unwrap(), disk.path("ext/samples/inner"));
+    }
+
+    #[test]
+    fn what_lies_elsewhere_is_outside() {
+        let disk = Disk::new();
+        let access = disk.access(&["samples"]);
+        let secret = disk.path("outside/secret.txt");
+        for path in [
+            ".",
+            "..",
+            "/",
+            "private.txt",
+            "samples/..",
+            "samples/../private.txt",
+            "../outside/secret.txt",
+            "samples/../../outside/secret.txt",
+            "../../../../../../../../../../../../etc/passwd",
+            "/etc/passwd",
+            "//etc/passwd",
+            secret.to_str().unwrap(),
+            // Another folder whose name starts like an allowed one, or that differs by case.
+            "samples2/a.txt",
+            "Samples/a.txt",
+            "~/a.txt",
+        ] {
+            assert_eq!(text(&access, path), outside(), "{path}");
+        }
+        for path in ["", "\0", "samples/a.txt\0", "samples/\0/a.txt"] {
+            assert!(matches!(access.open(path), Err(FileError::Path)), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_tells_whether_something_exists_outside() {
+        let disk = Disk::new();
+        let access = disk.access(&["samples"]);
+        disk.link("/nowhere/at/all", "ext/samples/broken");
+        disk.link("../../outside/secret.txt", "ext/samples/secret");
+        disk.link("../../outside", "ext/samples/folder");
+        for path in [
+            "../outside/none.txt",
+            "../none/none.txt",
+            "samples/broken",
+            "samples/secret",
+            "samples/secret/none",
+            "samples/folder/secret.txt",
+            "samples/folder/none.txt",
+            // Ways that would only work if what they lead through existed.
+            "../outside/../ext/samples/a.txt",
+            "../none/../ext/samples/a.txt",
+            "samples/folder/../ext/samples/a.txt",
+        ] {
+            assert_eq!(text(&access, path), outside(), "{path}");
+        }
+    }
+
+    #[test]
+    fn links_are_followed_as_long_as_they_stay_inside() {
+        let disk = Disk::new();
+        let access = disk.access(&["samples"]);
+        disk.link("inner/b.txt", "ext/samples/relative");
+        disk.link("../inner/b.txt", "ext/samples/inner/up");
+        disk.link(disk.path("ext/samples/inner").to_str().unwrap(), "ext/samples/absolute");
+        disk.link("relative", "ext/samples/again");
+        for path in ["samples/relative", "samples/inner/up", "samples/absolute/b.txt", "samples/again"] {
+            assert_eq!(text(&access, path), Ok("beta".to_owned()), "{path}");
+        }
+        // `..` after a link leaves the folder that it leads to, as the system has it.
+        assert_eq!(text(&access, "samples/absolute/../a.txt"), Ok("alpha".to_owned()));
+
+        disk.link("circle", "ext/samples/circle");
+        assert!(matches!(access.open("samples/circle"), Err(FileError::TooManyLinks)));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let disk = Disk::new();
+        let access = disk.access(&["samples"]);
+        disk.pipe("ext/samples/pipe");
+        assert!(matches!(access.open("samples"), Err(FileError::NotAFile)));
+        assert!(matches!(access.open("samples/pipe"), Err(FileError::NotAFile)));
+        assert!(matches!(access.open("samples/a.txt/b"), Err(FileError::NotAFolder)));
+        assert!(matches!(access.open("samples/a.txt/../a.txt"), Err(FileError::NotAFolder)));
+        assert!(matches!(access.open_folder("samples/a.txt"), Err(FileError::NotAFolder)));
+        assert!(matches!(access.open("samples/none"), Err(FileError::NotFound)));
+        assert!(matches!(access.open("samples/none/../a.txt"), Err(FileError::NotFound)));
+        // A name here, a path elsewhere; it stays inside either way.
+        assert!(matches!(access.open("samples/..\\private.txt"), Err(FileError::NotFound)));
+        assert!(matches!(access.open(&format!("samples/{}", "x".repeat(5_000))), Err(FileError::System(_))));
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_not_read() {
+        let disk = Disk::new();
+        let access = disk.access(&["samples"]);
+        // Between `resolve` and opening: the file becomes a link, a folder on the way becomes one, a pipe stands there.
+        let resolved = access.resolve("samples/inner/b.txt").unwrap();
+        fs::remove_dir_all(disk.path("ext/samples/inner")).unwrap();
+        disk.link("../../outside", "ext/samples/inner");
+        fs::write(disk.path("outside/b.txt"), "secret").unwrap();
+        assert!(matches!(access.open_resolved(&resolved), Err(FileError::Replaced)));
+
+        let resolved = access.resolve("samples/a.txt").unwrap();
+        fs::remove_file(&resolved).unwrap();
+        symlink(disk.path("outside/secret.txt"), &resolved).unwrap();
+        assert!(matches!(access.open_resolved(&resolved), Err(FileError::NotAFile)));
+        assert!(reading().open(&resolved).is_err(), "a link is not followed");
+
+        disk.pipe("ext/samples/pipe");
+        let opened = reading().open(disk.path("ext/samples/pipe")).unwrap();
+        assert!(!opened.metadata().unwrap().is_file(), "a pipe does not wait for a writer");
+    }
+
+    #[test]
+    fn a_folder_of_the_extension_that_became_a_link_gives_nothing() {
+        let disk = Disk::new();
+        let access = disk.access(&["samples"]);
+        fs::rename(disk.path("ext/samples"), disk.path("ext/before")).unwrap();
+        disk.link("../outside", "ext/samples");
+        assert_eq!(text(&access, "samples/secret.txt"), outside());
+        fs::rename(disk.path("ext"), disk.path("moved")).unwrap();
+        fs::create_dir(disk.path("outside/samples")).unwrap();
+        fs::write(disk.path("outside/samples/a.txt"), "secret").unwrap();
+        disk.link("outside", "ext");
+        assert!(matches!(access.open("samples/a.txt"), Err(FileError::Replaced)));
+        assert!(matches!(access.open_folder("samples"), Err(FileError::Replaced)));
+    }
+
+    #[test]
+    fn who_has_no_access_reads_nothing() {
+        for path in [".", "..", "/", "Cargo.toml", "src/lib.rs", "/etc/passwd"] {
+            assert_eq!(text(&FileAccess::none(), path), outside(), "{path}");
+        }
+    }
 }

@@ -161,6 +161,9 @@ fn an_operator_can_grant_a_folder() {
     assert_eq!(out.status.code(), Some(0), "{out:?}");
     let json: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(json["state"]["files"][0]["words"], 3);
+    let state = serde_json::json!({ "folder": root().join("docs").canonicalize().unwrap() }).to_string();
+    let relative = ["run", "test-extension:wordcount", "--state", &state, "--allow-dir", "docs"];
+    assert_eq!(toehold(&root(), &relative).status.code(), Some(0));
     let out = toehold(&root(), &[&run[..], &["--allow-dir", "no-such-folder"]].concat());
     assert_eq!(out.status.code(), Some(7), "{out:?}");
     assert!(text(&out.stderr).contains("no-such-folder"), "{out:?}");
