@@ -26,7 +26,6 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
     // One memory, with 32-bit addresses, is what the ABI's pointers can name. Tail calls are off for a mistake of
     // wasmi 2.0.0: where a guest tail-calls a host function that stops the interpreter, the answer ends up in the
     // wrong place of the guest's stack.
-    #[cfg(feature = "validate")]
     config.wasm_multi_memory(false).wasm_tail_call(false);
     Engine::new(&config)
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 /// What an extension says of itself, in the `manifest.json` beside its module.
 ///
-/// A value of this type went through [`Manifest::check`], whichever format it was read from, so nobody needs to check
+/// A value of this type was checked when it was read, whichever format it was read from, so nobody needs to check
 /// its id or paths again. Unknown keys are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]

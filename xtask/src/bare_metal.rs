@@ -6,7 +6,7 @@ use crate::process;
 use crate::toolchain::{self, CORTEX_M, RISC_V, Target, Toolchain};
 
 /// The feature sets that boards may choose from.
-const FEATURES: [&str; 2] = ["validate,portable-dispatch", "portable-dispatch"];
+const FEATURES: [&str; 2] = ["portable-dispatch", "portable-dispatch,indirect-dispatch"];
 
 /// Nobody runs what is built here, so all that makes it fast or debuggable would be waiting for nothing. It inherits
 /// from release because dev optimizes the interpreter.

@@ -69,7 +69,7 @@ fn clippy() -> Result<()> {
 fn features() -> Result<()> {
     install::need_subcommand("clippy")?;
     let combinations: [&[&str]; 3] =
-        [&["--no-default-features"], &["--no-default-features", "--features", "validate"], &[]];
+        [&["--no-default-features"], &["--no-default-features", "--features", "portable-dispatch"], &[]];
     process::run_all(combinations.map(|combination| {
         let mut clippy = cargo();
         clippy.args(["clippy", "--package", "toehold"]).args(combination).args(["--", "-Dwarnings"]);

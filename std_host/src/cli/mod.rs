@@ -26,7 +26,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a job to its end, here and now
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Look at extensions
     #[command(subcommand)]
     Extension(extension::ExtensionCommand),
