@@ -11,12 +11,15 @@ use super::FileAccess;
 /// Symbolic links that one path may lead through; systems allow about as many.
 const MAX_LINKS: usize = 40;
 
+/// Bytes of a path that a guest asks for; systems allow about as many. Each of its components is a look at the disk.
+const MAX_PATH_BYTES: usize = 4_096;
+
 /// Why a file or folder can't be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The path is empty, or contains a NUL character.
-    #[error("a path must not be empty, nor contain a NUL character")]
+    /// The path is empty, has more than 4,096 bytes, or contains a NUL character.
+    #[error("a path must have from 1 to {MAX_PATH_BYTES} bytes, and no NUL character")]
     Path,
     /// It lies outside of the folders that the extension may read, whether it exists or not.
     #[error("outside of the folders that `permissions.file_access` and the operator let this extension read")]
@@ -51,7 +54,7 @@ impl FileAccess {
     /// # Errors
     /// A path that leads outside, or to nothing.
     pub fn resolve(&self, path: &str) -> Result<PathBuf, FileError> {
-        if path.is_empty() || path.contains('\0') {
+        if !(1..=MAX_PATH_BYTES).contains(&path.len()) || path.contains('\0') {
             return Err(FileError::Path);
         }
         self.walk(self.base.clone(), Path::new(path))
@@ -118,9 +121,14 @@ impl FileAccess {
             return Err(FileError::NotAFile);
         }
         let file = reading().open(path)?;
+        self.still_the_same(&file, path)?;
+        Ok(file)
+    }
+
+    fn still_the_same(&self, file: &File, path: &Path) -> Result<(), FileError> {
         let opened = file.metadata()?;
         let inside = fs::symlink_metadata(self.still_inside(path)?)?;
-        if opened.is_file() && is_same(&opened, &inside) { Ok(file) } else { Err(FileError::Replaced) }
+        if opened.is_file() && is_same(&opened, &inside) { Ok(()) } else { Err(FileError::Replaced) }
     }
 
     /// Checks again what was just opened, in case that somebody put a link in its place, or in that of a folder on the
@@ -259,7 +267,8 @@ mod tests {
         ] {
             assert_eq!(text(&access, path), outside(), "{path}");
         }
-        for path in ["", "\0", "samples/a.txt\0", "samples/\0/a.txt"] {
+        let long = "./".repeat(2_048) + "samples/a.txt";
+        for path in ["", "\0", "samples/a.txt\0", "samples/\0/a.txt", &long] {
             assert!(matches!(access.open(path), Err(FileError::Path)), "{path:?}");
         }
     }
@@ -320,7 +329,7 @@ mod tests {
         assert!(matches!(access.open("samples/none/../a.txt"), Err(FileError::NotFound)));
         // A name here, a path elsewhere; it stays inside either way.
         assert!(matches!(access.open("samples/..\\private.txt"), Err(FileError::NotFound)));
-        assert!(matches!(access.open(&format!("samples/{}", "x".repeat(5_000))), Err(FileError::System(_))));
+        assert!(matches!(access.open(&format!("samples/{}", "x".repeat(300))), Err(FileError::System(_))));
     }
 
     #[test]
@@ -339,6 +348,11 @@ mod tests {
         symlink(disk.path("outside/secret.txt"), &resolved).unwrap();
         assert!(matches!(access.open_resolved(&resolved), Err(FileError::NotAFile)));
         assert!(reading().open(&resolved).is_err(), "a link is not followed");
+
+        let opened = File::open(disk.path("outside/secret.txt")).unwrap();
+        let path = disk.path("ext/samples/other.txt");
+        fs::write(&path, "other").unwrap();
+        assert!(matches!(access.still_the_same(&opened, &path), Err(FileError::Replaced)));
 
         disk.pipe("ext/samples/pipe");
         let opened = reading().open(disk.path("ext/samples/pipe")).unwrap();
