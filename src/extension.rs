@@ -45,7 +45,8 @@ pub struct JobInfo {
     pub name: String,
     /// The export that runs it.
     pub export: String,
-    /// Whether it can go on from a checkpoint.
+    /// Whether it can go on from a checkpoint. One that can't is never told to pause, but held where it is; and
+    /// [`Extension::resume`] refuses it.
     pub resumable: bool,
     /// Whether `register_job` named it; else its export's name did.
     pub registered: bool,
@@ -59,6 +60,24 @@ impl Extension {
     /// # Errors
     /// [`LoadError`] says all that is wrong with the module, and nothing of it stays behind.
     pub fn load(manifest: Manifest, module: &[u8], limits: &Limits) -> Result<Self, LoadError> {
+        Self::build(manifest, module, limits, None)
+    }
+
+    /// Loads a new module or manifest in this extension's place. Jobs that run keep the old module, and still count
+    /// among the jobs and calls that the new one may have.
+    ///
+    /// # Errors
+    /// As [`Extension::load`]; this one is as good as before.
+    pub fn reload(&self, manifest: Manifest, module: &[u8], limits: &Limits) -> Result<Self, LoadError> {
+        Self::build(manifest, module, limits, Some(self))
+    }
+
+    fn build(
+        manifest: Manifest,
+        module: &[u8],
+        limits: &Limits,
+        old: Option<&Self>,
+    ) -> Result<Self, LoadError> {
         log::info!("Loading extension: {}", manifest.id());
         let limits = limits.lowered_by(manifest.permissions());
         if module.len() > limits.module_bytes {
@@ -72,8 +91,14 @@ impl Extension {
         let mut warnings = Vec::new();
         link(&mut linker, &compiled, &info, &mut warnings)
             .map_err(|error| LoadError::Invalid(error.to_string()))?;
-        let shared = Arc::new(ExtensionShared::new(manifest, limits));
-        let registrations = lifecycle::load(&shared, &compiled, &linker)?;
+        let shared = Arc::new(ExtensionShared::new(manifest, limits, old.map(|old| &*old.0.shared)));
+        let lifecycle::Loaded { registrations, lines_dropped } =
+            lifecycle::load(&shared, &compiled, &linker)?;
+        if lines_dropped > 0 {
+            warnings.push(format!(
+                "{lines_dropped} log lines of plugin_init were over the limit and were dropped"
+            ));
+        }
         let jobs = jobs(&compiled, registrations, &mut warnings);
         for warning in &warnings {
             log::warn!("{}: {warning}", shared.id());
@@ -162,14 +187,19 @@ impl core::fmt::Debug for Extension {
 pub(crate) struct ExtensionShared {
     pub(crate) manifest: Manifest,
     pub(crate) limits: Limits,
-    rate: Mutex<RateLimit>,
-    running: AtomicU32,
+    /// These two outlive a reload.
+    rate: Arc<Mutex<RateLimit>>,
+    running: Arc<AtomicU32>,
 }
 
 impl ExtensionShared {
-    fn new(manifest: Manifest, limits: Limits) -> Self {
-        let rate = Mutex::new(RateLimit::new(limits.requests_per_minute));
-        Self { manifest, limits, rate, running: AtomicU32::new(0) }
+    fn new(manifest: Manifest, limits: Limits, old: Option<&Self>) -> Self {
+        let rate = match old {
+            Some(old) if old.limits.requests_per_minute == limits.requests_per_minute => old.rate.clone(),
+            _ => Arc::new(Mutex::new(RateLimit::new(limits.requests_per_minute))),
+        };
+        let running = old.map(|old| old.running.clone()).unwrap_or_default();
+        Self { manifest, limits, rate, running }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -251,10 +281,12 @@ fn link(
 /// The jobs that were registered, then those that only an export's name tells of.
 fn jobs(module: &Module, registrations: Vec<Registration>, warnings: &mut Vec<String>) -> Vec<JobInfo> {
     let mut jobs: Vec<JobInfo> = Vec::new();
-    for Registration { name, export, resumable, refused } in registrations {
-        match refused {
-            Some(reason) => warnings.push(format!("register_job refused {name:?}: {reason}")),
-            None => jobs.push(JobInfo { name, export, resumable, registered: true }),
+    for registration in registrations {
+        if let Some(reason) = &registration.refused {
+            warnings.push(registration.refusal(reason));
+        } else {
+            let Registration { name, export, resumable, .. } = registration;
+            jobs.push(JobInfo { name, export, resumable, registered: true });
         }
     }
     for export in module.exports() {

@@ -88,10 +88,22 @@ pub enum Fault {
         /// Elements that are allowed.
         limit: u64,
     },
-    /// Calls on top of each other went over the limit.
+    /// Memory was to grow, within its limit, but the host has none left.
+    HostMemory {
+        /// Bytes that were asked for in all.
+        asked: u64,
+    },
+    /// An instance needs more tables than it may have.
+    Tables {
+        /// Tables that are allowed.
+        limit: usize,
+    },
+    /// Calls on top of each other went over one of their two limits.
     CallDepth {
         /// Calls that are allowed.
         limit: usize,
+        /// Bytes that are allowed for the parameters and locals of all of them.
+        stack_bytes: usize,
     },
     /// The fuel is used up.
     Fuel {
@@ -135,15 +147,23 @@ impl fmt::Display for Fault {
                 "wasm_alloc: returned {pointer:#x} for {bytes} bytes, outside of the guest's memory of {memory} bytes"
             ),
             Self::Trap { export, message } => write!(f, "{export}: trap: {message}"),
-            Self::Memory { asked, limit } => {
-                write!(f, "memory.grow: asked for {asked} bytes in all, the limit is {limit}")
-            }
+            Self::Memory { asked, limit } => write!(
+                f,
+                "memory: asked for {asked} bytes in all, the limit is {limit}, the lower of the host's and the \
+                 manifest's max_memory_mb"
+            ),
             Self::Table { asked, limit } => {
-                write!(f, "table.grow: asked for {asked} elements in all, the limit is {limit}")
+                write!(f, "table: asked for {asked} elements in all, the limit is {limit}")
             }
-            Self::CallDepth { limit } => {
-                write!(f, "calls nest too deeply: the limit is {limit} calls; is there an endless recursion?")
+            Self::HostMemory { asked } => {
+                write!(f, "memory: asked for {asked} bytes in all, and the host has not as much left")
             }
+            Self::Tables { limit } => write!(f, "the module has more tables than the limit of {limit}"),
+            Self::CallDepth { limit, stack_bytes } => write!(
+                f,
+                "calls nest too deeply: the limit is {limit} calls with {stack_bytes} bytes of parameters and locals; \
+                 is there an endless recursion?"
+            ),
             Self::Fuel { of, limit } => write!(f, "{of}: used up its fuel of {limit}"),
             Self::Code { export, code } => write!(f, "{export}: returned {code}"),
         }

@@ -1,4 +1,4 @@
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use toehold_abi::{HostFunction, Interrupt, LogLevel};
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub(crate) struct Guest {
     pub(crate) registrations: Vec<Registration>,
     /// Fuel that host functions cost beyond what the slice had left.
     pub(crate) debt: u64,
+    /// Lines that were logged at load or unload, and those that were over the limit.
+    pub(crate) lines: (u64, u64),
 }
 
 /// What an instance is for.
@@ -49,6 +51,8 @@ pub(crate) struct JobRole {
     pub(crate) interrupt: Interrupt,
     /// Whether the guest has asked in this run, and so can be expected to stop by itself.
     pub(crate) asks: bool,
+    /// Whether the guest was told in this run to stop.
+    pub(crate) told: bool,
 }
 
 /// The guest's function that the host has called.
@@ -82,6 +86,13 @@ pub(crate) enum Request {
     Checkpoint(Vec<u8>),
 }
 
+impl Registration {
+    /// What to say of one that was refused for `reason`.
+    pub(crate) fn refusal(&self, reason: &str) -> String {
+        format!("register_job refused {:?}: {reason}", self.name)
+    }
+}
+
 impl Within {
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -106,6 +117,7 @@ impl Guest {
             request: None,
             registrations: Vec::new(),
             debt: 0,
+            lines: (0, 0),
         }
     }
 
@@ -135,6 +147,7 @@ impl Guest {
     pub(crate) fn ask(&mut self) -> Interrupt {
         self.job().map_or(Interrupt::None, |job| {
             job.asks = true;
+            job.told |= job.interrupt != Interrupt::None;
             job.interrupt
         })
     }
@@ -155,7 +168,7 @@ impl Guest {
     }
 
     /// Logs a line of the guest's, within the limits of its job.
-    pub(crate) fn log(&self, level: LogLevel, text: &str) {
+    pub(crate) fn log(&mut self, level: LogLevel, text: &str) {
         let text = cut(text, self.extension.limits.line_bytes);
         let at_load = matches!(self.role, Role::Load);
         if !at_load && matches!(self.within, Within::Start | Within::Init) && level != LogLevel::Error {
@@ -169,7 +182,15 @@ impl Guest {
                 }
                 job.context.job()
             }
-            Role::Load | Role::Unload => self.extension.id(),
+            Role::Load | Role::Unload => {
+                let (logged, dropped) = &mut self.lines;
+                if *logged >= self.extension.limits.log_lines {
+                    *dropped += 1;
+                    return;
+                }
+                *logged += 1;
+                self.extension.id()
+            }
         };
         let level = match level {
             LogLevel::Debug => log::Level::Debug,

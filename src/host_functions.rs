@@ -109,7 +109,7 @@ fn call(
             }
             _ => return Err(Fault::OutOfPlace { function: FUNCTION, within: guest.within.name() }),
         };
-        job.calls += 1;
+        job.calls = job.calls.saturating_add(1);
         let refused = if method_name.len() > METHOD_BYTES {
             format!("the method's name has {} bytes, the limit is {METHOD_BYTES}", method_name.len())
         } else if payload.len() > limit {
@@ -209,7 +209,7 @@ fn increment(mut env: Env<'_>, function: HostFunction, job_id_ptr: i32, count: i
     charge(&mut env, 0);
     with_job(&mut env, function, job_id_ptr, |_, guest| {
         let Ok(count) = u64::try_from(count) else {
-            guest.report(|report| report.refused += 1);
+            guest.report(|report| report.refused = report.refused.saturating_add(1));
             guest.log(LogLevel::Warn, &format!("{function}: the negative count {count} was refused"));
             return Ok(());
         };

@@ -1,7 +1,10 @@
 use alloc::string::ToString;
 
 use toehold_abi::{ALLOC, MEMORY};
-use wasmi::{Extern, Linker, Module, Store, TrapCode};
+use wasmi::{
+    Extern, Linker, Module, Store, TrapCode,
+    errors::{ErrorKind, InstantiationError},
+};
 
 use crate::{
     fault::Fault,
@@ -88,8 +91,14 @@ pub(crate) fn to_fault(guest: &mut Guest, error: &wasmi::Error, export: &str, fu
     if let Some(fault) = guest.limiter.fault() {
         return fault;
     }
+    if let ErrorKind::Instantiation(InstantiationError::TooManyTables) = error.kind() {
+        return Fault::Tables { limit: guest.extension.limits.tables };
+    }
     match error.as_trap_code() {
-        Some(TrapCode::StackOverflow) => Fault::CallDepth { limit: guest.extension.limits.call_depth },
+        Some(TrapCode::StackOverflow) => {
+            let limits = &guest.extension.limits;
+            Fault::CallDepth { limit: limits.call_depth, stack_bytes: limits.stack_bytes }
+        }
         Some(TrapCode::OutOfFuel) => Fault::Fuel { of: export.to_string(), limit: fuel },
         _ => Fault::Trap { export: export.to_string(), message: error.to_string() },
     }

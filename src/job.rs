@@ -19,6 +19,7 @@ use crate::{
     instance::{Instance, set_fuel, to_fault},
     meter::Meter,
     registry::{Entry, Registry},
+    report::cut,
     start::{Base, context_json},
 };
 
@@ -102,6 +103,7 @@ impl Job {
             calls: base.calls,
             interrupt: Interrupt::None,
             asks: false,
+            told: false,
         });
         let limits = extension.limits();
         let mut meter = Meter::new(limits, base.fuel_used);
@@ -171,8 +173,8 @@ impl Job {
     /// Runs the job for a slice of `fuel`, or for as much more as its next block of instructions needs.
     ///
     /// A job that was asked to stop gets no more slices, unless it asks for interrupts itself: then it is told, and
-    /// gets [`grace_fuel`](crate::Limits::grace_fuel) to checkpoint and return. `now` is any clock that only goes
-    /// forward, in milliseconds; the limit of requests per minute needs it.
+    /// gets [`grace_fuel`](crate::Limits::grace_fuel) to checkpoint and return. `now` is a clock that only goes
+    /// forward, in milliseconds, the same for all jobs of an extension: its limit of requests per minute needs it.
     ///
     /// # Errors
     /// [`OutOfTurn::Waits`] while the job waits for an answer and nobody asked it to stop.
@@ -188,7 +190,7 @@ impl Job {
             Phase::Suspended(call) => call.required_fuel(),
         };
         self.meter.interrupt(interrupt != Interrupt::None);
-        if interrupt != Interrupt::None && !(self.asks() && self.meter.has_grace(required)) {
+        if interrupt != Interrupt::None && !(self.heeds(interrupt) && self.meter.has_grace(required)) {
             return Ok(self.stop(interrupt));
         }
         let Some(grant) = self.meter.grant(fuel, required) else {
@@ -227,7 +229,7 @@ impl Job {
             }
         };
         self.meter.interrupt(interrupt != Interrupt::None);
-        if self.meter.has_grace(0) {
+        if interrupt == Interrupt::None || (self.heeds(interrupt) && self.meter.has_grace(0)) {
             self.tell(interrupt);
         }
         let event = match answer {
@@ -308,8 +310,8 @@ impl Job {
         let limit = self.extension.limits().reply_bytes;
         let json = match reply {
             Ok(json) if json.len() <= limit => json,
-            Ok(json) => error_json(&format!("the reply has {} bytes, the limit is {limit}", json.len())),
-            Err(text) => error_json(&crate::report::cut(&text, limit)),
+            Ok(json) => refusal(&format!("the reply has {} bytes, the limit is {limit}", json.len()), limit),
+            Err(text) => refusal(&text, limit),
         };
         charge(&mut self.instance.store, json.len());
         let pointer = match u32::try_from(json.len()) {
@@ -376,7 +378,14 @@ impl Job {
             Some(JobResult::Interrupted) if self.context.control().interrupt() == Interrupt::Cancel => {
                 Some(Outcome::Cancelled)
             }
-            Some(JobResult::Interrupted) => Some(Outcome::Interrupted),
+            Some(JobResult::Interrupted) => {
+                if !self.role().is_some_and(|role| role.told) {
+                    // Nobody asked it to stop: it paused itself, and goes on once somebody resumes it. To enter it
+                    // again at once could go on for ever.
+                    self.context.control().pause();
+                }
+                Some(Outcome::Interrupted)
+            }
             Some(JobResult::Failed) => Some(self.failure(FailureCause::Returned)),
             Some(JobResult::StepDone) => None,
             None => Some(fault(self.export_name())),
@@ -385,7 +394,7 @@ impl Job {
 
     fn make_checkpoint(&self, state: Vec<u8>) -> Checkpoint {
         let manifest = self.extension.manifest();
-        let sequence = self.base.sequence + 1;
+        let sequence = self.base.sequence.saturating_add(1);
         let mut report = self.context.report();
         report.checkpoints = sequence;
         Checkpoint {
@@ -420,8 +429,10 @@ impl Job {
         }
     }
 
-    fn asks(&self) -> bool {
-        self.role().is_some_and(|role| role.asks)
+    /// Whether the guest can be expected to stop by itself: it asks, and can go on later from where it stopped.
+    fn heeds(&self, interrupt: Interrupt) -> bool {
+        let resumable = self.extension.job(&self.name).is_some_and(|job| job.resumable);
+        self.role().is_some_and(|role| role.asks) && (resumable || interrupt == Interrupt::Cancel)
     }
 
     /// What the guest gets to hear when it asks.
@@ -472,6 +483,16 @@ impl Job {
         self.context.set_fuel_used(self.meter.used());
         step
     }
+}
+
+/// An error as a reply of at most `limit` bytes, if that holds any error at all.
+fn refusal(text: &str, limit: usize) -> Vec<u8> {
+    let json = error_json(text);
+    if json.len() <= limit {
+        return json;
+    }
+    // A byte takes up to 6 bytes in JSON, and the object around the text 12.
+    error_json(&cut(text, limit.saturating_sub(12) / 6))
 }
 
 impl core::fmt::Debug for Job {

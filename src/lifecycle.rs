@@ -1,6 +1,6 @@
 //! `plugin_init` at load and `plugin_cleanup` at unload: one call each, to its end, under fuel of its own.
 
-use alloc::{borrow::ToOwned, format, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 
 use toehold_abi::{CLEANUP, INIT};
 use wasmi::{Linker, Module, ResumableCall, Val};
@@ -14,12 +14,19 @@ use crate::{
     module::LoadError,
 };
 
+/// What `plugin_init` left behind.
+pub(crate) struct Loaded {
+    pub(crate) registrations: Vec<Registration>,
+    /// Log lines that were over the limit.
+    pub(crate) lines_dropped: u64,
+}
+
 /// Makes an instance, runs `plugin_init` in it, and gives what it registered.
 pub(crate) fn load(
     shared: &Arc<ExtensionShared>,
     module: &Module,
     linker: &Linker<Guest>,
-) -> Result<Vec<Registration>, LoadError> {
+) -> Result<Loaded, LoadError> {
     let mut refused: Vec<String> = Vec::new();
     let init = |refused: &mut Vec<String>| {
         let mut instance = instantiate(shared, module, linker, Role::Load)?;
@@ -27,10 +34,11 @@ pub(crate) fn load(
         let registrations = core::mem::take(&mut instance.store.data_mut().registrations);
         let reasons = registrations.iter().filter_map(|registration| {
             let reason = registration.refused.as_ref()?;
-            Some(format!("register_job refused {:?}: {reason}", registration.name))
+            Some(registration.refusal(reason))
         });
         refused.extend(reasons);
-        result.map(|()| registrations)
+        let (_, lines_dropped) = instance.store.data().lines;
+        result.map(|()| Loaded { registrations, lines_dropped })
     };
     init(&mut refused).map_err(|fault| LoadError::Init { fault, refused })
 }

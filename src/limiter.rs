@@ -1,4 +1,4 @@
-use wasmi::ResourceLimiter;
+use wasmi::{ResourceLimiter, errors::MemoryError};
 use wasmi_core::LimiterError;
 
 use crate::{Limits, fault::Fault};
@@ -10,6 +10,8 @@ pub(crate) struct Limiter {
     tables: usize,
     table_elements: usize,
     instantiated: bool,
+    /// What memory was to grow to last, in bytes.
+    memory_asked: u64,
     refused: Option<Fault>,
 }
 
@@ -27,6 +29,7 @@ impl Limiter {
             tables: limits.tables,
             table_elements: limits.table_elements,
             instantiated: false,
+            memory_asked: 0,
             refused: None,
         }
     }
@@ -50,6 +53,7 @@ impl ResourceLimiter for Limiter {
         maximum: Option<usize>,
     ) -> Result<bool, LimiterError> {
         let asked = desired as u64;
+        self.memory_asked = asked;
         if asked > self.memory_bytes {
             if maximum.is_some_and(|maximum| desired > maximum) {
                 return Ok(false); // The module's own limit: the guest gets -1.
@@ -74,6 +78,15 @@ impl ResourceLimiter for Limiter {
             return Err(LimiterError::ResourceLimiterDeniedAllocation);
         }
         Ok(!self.instantiated || desired.saturating_sub(current) <= FREE_GROWTH)
+    }
+
+    /// A guest that got -1 here would do something else than on a host with more memory.
+    fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
+        if matches!(error, MemoryError::OutOfSystemMemory) {
+            self.refused = Some(Fault::HostMemory { asked: self.memory_asked });
+            return Err(LimiterError::ResourceLimiterDeniedAllocation);
+        }
+        Ok(())
     }
 
     fn instances(&self) -> usize {

@@ -70,6 +70,8 @@ pub enum ManifestError {
     Id(String),
     /// This field may not be empty.
     Empty(&'static str),
+    /// This field has control characters, which could steer the terminal that shows it.
+    Control(&'static str),
     /// The module's path leaves the extension's folder.
     WasmFile(String),
     /// A library is neither `*` nor a UUID.
@@ -204,6 +206,7 @@ impl fmt::Display for ManifestError {
                 "`id` is {id:?}; it must be 1 to 64 of a-z, 0-9, '-', '_' and '.', and not start with a dot"
             ),
             Self::Empty(field) => write!(f, "`{field}` is empty"),
+            Self::Control(field) => write!(f, "`{field}` has control characters"),
             Self::WasmFile(path) => write!(
                 f,
                 "`wasm_file` is {path:?}; it must be a relative path inside the manifest's folder, without `..`"
@@ -246,6 +249,16 @@ impl TryFrom<Unchecked> for Manifest {
         }
         if raw.version.is_empty() {
             return Err(ManifestError::Empty("version"));
+        }
+        let texts = [
+            ("name", &raw.name),
+            ("version", &raw.version),
+            ("description", &raw.description),
+            ("author", &raw.author),
+            ("wasm_file", &raw.wasm_file),
+        ];
+        if let Some((field, _)) = texts.iter().find(|(_, text)| text.contains(char::is_control)) {
+            return Err(ManifestError::Control(field));
         }
         if !stays_inside(&raw.wasm_file) {
             return Err(ManifestError::WasmFile(raw.wasm_file));

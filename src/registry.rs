@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     Limits,
     control::Control,
-    report::{LogLine, Report},
+    report::{LogLine, Progress, Report},
 };
 
 /// Log lines that stay with a running job, the last ones.
@@ -61,6 +61,12 @@ impl JobContext {
         self.shown.lock().report.clone()
     }
 
+    /// How far the job has come, if it ever said.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.shown.lock().report.progress.clone()
+    }
+
     /// Fuel used up to the job's last slice, its `start` function, `plugin_init` and `wasm_alloc` included.
     #[must_use]
     pub fn fuel_used(&self) -> u64 {
@@ -81,14 +87,11 @@ impl JobContext {
         self.shown.lock().fuel_used = fuel_used;
     }
 
-    /// Keeps a log line, unless there were too many. Says whether it was kept.
+    /// Notes a log line. Says whether it may be logged, or there were too many; the last ones are kept in any case.
     pub(crate) fn add_log_line(&self, line: LogLine, limits: &Limits) -> bool {
         let mut shown = self.shown.lock();
-        let kept = shown.report.count_log_line(limits.log_lines);
-        if kept {
-            shown.log_tail.write(line);
-        }
-        kept
+        shown.log_tail.write(line);
+        shown.report.count_log_line(limits.log_lines)
     }
 }
 

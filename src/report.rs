@@ -3,6 +3,8 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 use toehold_abi::LogLevel;
 
+use crate::Limits;
+
 /// What a job has told of itself so far. Bounded: what does not fit is counted, never silently lost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -49,7 +51,7 @@ impl Report {
         if self.warnings.len() < limit {
             self.warnings.push(text);
         } else {
-            self.warnings_dropped += 1;
+            self.warnings_dropped = self.warnings_dropped.saturating_add(1);
         }
     }
 
@@ -59,7 +61,7 @@ impl Report {
         if taken {
             self.progress = Some(Progress { fraction: fraction.clamp(0.0, 1.0), message });
         } else {
-            self.refused += 1;
+            self.refused = self.refused.saturating_add(1);
         }
         taken
     }
@@ -68,27 +70,50 @@ impl Report {
     pub(crate) fn count_log_line(&mut self, limit: u64) -> bool {
         let kept = self.log_lines < limit;
         if kept {
-            self.log_lines += 1;
+            self.log_lines = self.log_lines.saturating_add(1);
         } else {
-            self.log_lines_dropped += 1;
+            self.log_lines_dropped = self.log_lines_dropped.saturating_add(1);
         }
         kept
     }
 }
 
-/// Cuts a text to at most `limit` bytes, at a character's border, and marks the cut.
+impl Report {
+    /// What a report of elsewhere may be here: within this host's limits, and with numbers that make sense.
+    pub(crate) fn bounded(&self, limits: &Limits) -> Self {
+        let mut report = self.clone();
+        let over = report.warnings.len().saturating_sub(limits.warnings);
+        report.warnings.truncate(limits.warnings);
+        report.warnings_dropped = report.warnings_dropped.saturating_add(over as u64);
+        for warning in &mut report.warnings {
+            *warning = cut(warning, limits.line_bytes);
+        }
+        report.progress =
+            self.progress.as_ref().filter(|progress| !progress.fraction.is_nan()).map(|progress| Progress {
+                fraction: progress.fraction.clamp(0.0, 1.0),
+                message: cut(&progress.message, limits.line_bytes),
+            });
+        report
+    }
+}
+
+/// Cuts a text to at most `limit` bytes, at a character's border, and marks the cut where there is room.
 pub(crate) fn cut(text: &str, limit: usize) -> String {
     const MARK: &str = "…";
     if text.len() <= limit {
         return String::from(text);
     }
-    let mut end = limit.saturating_sub(MARK.len());
+    let (mark, room) = match limit.checked_sub(MARK.len()) {
+        Some(room) => (MARK, room),
+        None => ("", limit),
+    };
+    let mut end = room;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let mut short = String::with_capacity(end + MARK.len());
+    let mut short = String::with_capacity(end + mark.len());
     short.push_str(&text[..end]);
-    short.push_str(MARK);
+    short.push_str(mark);
     short
 }
 
@@ -101,7 +126,11 @@ mod tests {
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(cut("abcdefg", 5), "ab…");
         assert_eq!(cut("éééé", 6), "é…");
-        assert_eq!(cut("éééé", 0), "…");
+        assert_eq!(cut("éééé", 3), "…");
+        assert_eq!(
+            (cut("éééé", 2).as_str(), cut("éééé", 1).as_str(), cut("éééé", 0).as_str()),
+            ("é", "", "")
+        );
     }
 
     #[test]

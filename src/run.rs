@@ -6,7 +6,7 @@ use crate::{Answer, Call, Checkpoint, Job, JobContext, Millis, OutOfTurn, Outcom
 
 /// What a shell can do for a job.
 pub trait Platform {
-    /// Milliseconds of a clock that only goes forward, from any origin.
+    /// Milliseconds of a clock that only goes forward, from any origin; the same for all jobs of an extension.
     fn now(&mut self) -> Millis;
 
     /// Carries out an operation, which may take its time.
@@ -15,7 +15,8 @@ pub trait Platform {
     /// first time.
     fn call(&mut self, call: &Call) -> Poll<Reply>;
 
-    /// Stores a checkpoint. True only once the bytes outlive a power cut; after false, the one before them does.
+    /// Stores a checkpoint. True only once the bytes outlive a power cut. After false either they or the ones before
+    /// them do, never a mix.
     fn save(&mut self, checkpoint: &Checkpoint) -> bool;
 
     /// Waits until a reply may be ready or somebody has asked a job to stop. May come back early.

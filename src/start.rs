@@ -3,7 +3,7 @@ use core::fmt;
 
 use uuid::Uuid;
 
-use crate::{Checkpoint, Extension, Fault, Report, registry::Registry};
+use crate::{Checkpoint, Extension, Fault, NoticedLimits, Report, registry::Registry};
 
 /// What a job is started with.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +52,15 @@ pub enum StartError {
         /// The extension that is loaded, and its version.
         loaded: String,
     },
-    /// The checkpoint's job had limits that this host does not give.
-    OtherLimits,
+    /// The checkpoint's job had other limits than this host gives, which it could notice.
+    OtherLimits {
+        /// Those that the job had.
+        checkpoint: NoticedLimits,
+        /// Those that it would have here.
+        host: NoticedLimits,
+    },
+    /// The job of this name was registered as one that can't go on from a checkpoint.
+    NotResumable(String),
 }
 
 impl fmt::Display for StartError {
@@ -77,9 +84,13 @@ impl fmt::Display for StartError {
                 f,
                 "the checkpoint is of {checkpoint}, but {loaded} is loaded, whose module is another"
             ),
-            Self::OtherLimits => f.write_str(
-                "the checkpoint's job had limits of memory, tables or call depth that this host is not set to",
+            Self::OtherLimits { checkpoint, host } => write!(
+                f,
+                "the checkpoint's job ran under other limits than this host is set to: {checkpoint:?}, here {host:?}"
             ),
+            Self::NotResumable(job) => {
+                write!(f, "the job {job:?} was registered as not resumable: start it from the beginning")
+            }
         }
     }
 }
@@ -117,7 +128,13 @@ impl Extension {
             });
         }
         if checkpoint.limits != self.limits().noticed() {
-            return Err(StartError::OtherLimits);
+            return Err(StartError::OtherLimits {
+                checkpoint: checkpoint.limits,
+                host: self.limits().noticed(),
+            });
+        }
+        if !self.find_job(&checkpoint.job)?.resumable {
+            return Err(StartError::NotResumable(checkpoint.job.clone()));
         }
         let base = Base {
             start: JobStart {
@@ -128,7 +145,7 @@ impl Extension {
             sequence: checkpoint.sequence,
             calls: checkpoint.calls,
             fuel_used: checkpoint.fuel_used,
-            report: checkpoint.report.clone(),
+            report: checkpoint.report.bounded(self.limits()),
         };
         crate::Job::enter(self, registry, &checkpoint.job, base)
     }

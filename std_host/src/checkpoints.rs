@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,9 @@ use toehold::{Checkpoint, CheckpointError, Uuid};
 pub struct CheckpointFolder {
     folder: PathBuf,
 }
+
+/// Bytes of a checkpoint's file; what is longer is cut, and so refused as damaged. Far above what a job may checkpoint.
+const FILE_BYTES: u64 = 1 << 30;
 
 /// Why a checkpoint could not be read. Its file is left as it is.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +58,10 @@ impl CheckpointFolder {
     /// Makes a checkpoint durable: written to a file beside, synced, renamed, and the folder synced.
     ///
     /// # Errors
-    /// Whatever the operating system says; the job's older checkpoint is then still there.
+    /// Whatever the operating system says. Then either the job's older checkpoint is there or, where only the sync of
+    /// the folder failed, the new one.
     pub fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+        make_folder(&self.folder)?;
         let path = self.path(checkpoint.job_id);
         let new = path.with_extension("new");
         let mut file = File::create(&new)?;
@@ -84,11 +88,28 @@ impl CheckpointFolder {
     /// # Errors
     /// [`ReadCheckpointError`], which names the file.
     pub fn read(path: &Path) -> Result<Checkpoint, ReadCheckpointError> {
-        let bytes =
-            fs::read(path).map_err(|source| ReadCheckpointError::Read { path: path.to_owned(), source })?;
+        let read = |source| ReadCheckpointError::Read { path: path.to_owned(), source };
+        if !fs::metadata(path).map_err(read)?.is_file() {
+            return Err(read(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file")));
+        }
+        let mut bytes = Vec::new();
+        File::open(path).map_err(read)?.take(FILE_BYTES).read_to_end(&mut bytes).map_err(read)?;
         Checkpoint::decode(&bytes)
             .map_err(|source| ReadCheckpointError::Decode { path: path.to_owned(), source })
     }
+}
+
+/// Makes a folder with all that it lies in, each of them durable.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_folder(parent)?;
+        fs::create_dir_all(folder)?;
+        return sync_folder(parent);
+    }
+    fs::create_dir_all(folder)
 }
 
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-use std::{io, path::PathBuf, thread};
+use std::{io, path::PathBuf, sync::Arc, thread, time::Instant};
 
 use toehold::{Checkpoint, JobStart, Limits, Registry, StartError, Uuid};
 
@@ -33,6 +33,7 @@ pub struct Host {
     operations: Operations,
     registry: Registry,
     slice: u64,
+    started: Instant,
 }
 
 /// A job to be dispatched, by its full name `EXTENSION_ID:NAME`.
@@ -90,6 +91,7 @@ impl Host {
             operations,
             registry: Registry::default(),
             slice,
+            started: Instant::now(),
         }
     }
 
@@ -134,14 +136,11 @@ impl Host {
         self.spawn(job, installed.grants())
     }
 
-    fn spawn(
-        &self,
-        job: toehold::Job,
-        grants: &std::sync::Arc<crate::Grants>,
-    ) -> Result<JobHandle, DispatchError> {
+    fn spawn(&self, job: toehold::Job, grants: &Arc<crate::Grants>) -> Result<JobHandle, DispatchError> {
         let context = job.context().clone();
         let shared = Shared::new();
         let platform = StdPlatform::new(
+            self.started,
             shared.clone(),
             self.checkpoints.clone(),
             self.operations.clone(),

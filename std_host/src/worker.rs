@@ -69,6 +69,7 @@ fn instance_failed(error: StartError) -> Outcome {
 
 /// What the std shell does for one job.
 pub(crate) struct StdPlatform {
+    /// When the host started: all jobs of an extension share its rate limit, and so need one clock.
     started: Instant,
     shared: Arc<Shared>,
     checkpoints: CheckpointFolder,
@@ -94,6 +95,7 @@ struct Desk {
 
 impl StdPlatform {
     pub(crate) fn new(
+        started: Instant,
         shared: Arc<Shared>,
         checkpoints: CheckpointFolder,
         operations: Operations,
@@ -101,7 +103,7 @@ impl StdPlatform {
         context: Arc<JobContext>,
     ) -> Self {
         let operator = Operator { operations, grants, context, desk: None, pending: None };
-        Self { started: Instant::now(), shared, checkpoints, operator }
+        Self { started, shared, checkpoints, operator }
     }
 
     fn wait_while_paused(&self, context: &JobContext) {

@@ -6,7 +6,7 @@ use crate::guests::*;
 fn memory_that_grows_for_ever_ends_at_its_limit() {
     let outcome = finish(&mut job("(loop (drop (memory.grow (i32.const 1))) (br 0)) (unreachable)"));
     // The manifest gives 1 MiB: 16 pages.
-    assert!(failure(&outcome).contains("memory.grow: asked for 1114112 bytes in all, the limit is 1048576"));
+    assert!(failure(&outcome).contains("memory: asked for 1114112 bytes in all, the limit is 1048576"));
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn tables_end_at_their_limit() {
         + &job_body("(loop (drop (table.grow $t (ref.null func) (i32.const 5))) (br 0)) (unreachable)");
     let outcome = finish(&mut start(&load(&body, &limits).unwrap()));
     assert!(
-        failure(&outcome).contains("table.grow: asked for 101 elements in all, the limit is 100"),
+        failure(&outcome).contains("table: asked for 101 elements in all, the limit is 100"),
         "{outcome:?}"
     );
 }

@@ -72,7 +72,7 @@ fn list(folder: &Path, json: bool) -> Result<Exit, String> {
     let mut exit = Exit::Completed;
     for change in changes {
         if let Change::Failed(error) = change {
-            eprintln!("error: {}", printable(&error.to_string()));
+            output::eprint(&format!("error: {}", printable(&error.to_string())));
             exit = Exit::NotStarted;
         }
     }
@@ -129,15 +129,23 @@ fn describe(installed: &Installed) -> Value {
         "jobs": jobs,
         "permissions": serde_json::to_value(manifest.permissions()).unwrap_or_default(),
         "limits": {
+            "module_bytes": limits.module_bytes,
             "memory_bytes": limits.memory_bytes,
+            "tables": limits.tables,
+            "table_elements": limits.table_elements,
             // The largest number there is stands for no limit.
             "fuel_per_job": (limits.fuel_per_job != u64::MAX).then_some(limits.fuel_per_job),
             "requests_per_minute": limits.requests_per_minute,
             "concurrent_jobs": limits.concurrent_jobs,
+            "grace_fuel": limits.grace_fuel,
             "call_depth": limits.call_depth,
+            "stack_bytes": limits.stack_bytes,
             "state_bytes": limits.state_bytes,
             "payload_bytes": limits.payload_bytes,
             "reply_bytes": limits.reply_bytes,
+            "line_bytes": limits.line_bytes,
+            "log_lines": limits.log_lines,
+            "warnings": limits.warnings,
         },
         "memory_at_start_bytes": module.memory_bytes,
         "imports": imports,

@@ -8,7 +8,7 @@ mod output;
 mod progress;
 mod run;
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -51,7 +51,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Extension(command) => extension::extension(&command),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "toehold", &mut io::stdout());
+            // Not straight to standard output: it panics where that is closed.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "toehold", &mut script);
+            output::print(String::from_utf8_lossy(&script).trim_end());
             Exit::Completed
         }
     };

@@ -19,6 +19,8 @@ pub(crate) struct Ran<'a> {
     pub(crate) elapsed: Duration,
     /// The file of its newest checkpoint, if it is still needed.
     pub(crate) checkpoint: Option<&'a Path>,
+    /// The arguments of `run` besides the checkpoint to go on from there, wherever that is done.
+    pub(crate) resume_with: &'a [String],
 }
 
 /// Prints text to standard output. Who closed it does not want the rest, so that is no error.
@@ -27,9 +29,15 @@ pub(crate) fn print(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
+/// Prints text to standard error, on the same terms.
+pub(crate) fn eprint(text: &str) {
+    let mut out = io::stderr().lock();
+    let _ = writeln!(out, "{text}");
+}
+
 /// Says that nothing ran, and why.
 pub(crate) fn not_started(message: &str, json: bool) -> Exit {
-    eprintln!("error: {}", printable(message));
+    eprint(&format!("error: {}", printable(message)));
     if json {
         print(&json!({ "outcome": Exit::NotStarted.word(), "error": message }).to_string());
     }
@@ -44,7 +52,7 @@ pub(crate) fn ran(ran: &Ran<'_>, json: bool) {
         print(&for_people(ran));
     }
     if let Some(error) = error(ran) {
-        eprintln!("error: {}: {}", ran.job.context().job(), printable(&error));
+        eprint(&format!("error: {}: {}", ran.job.context().job(), printable(&error)));
     }
 }
 
@@ -130,9 +138,37 @@ fn for_people(ran: &Ran<'_>) -> String {
     }
     match (ran.exit, ran.checkpoint) {
         (Exit::Completed, _) | (Exit::NotStarted, _) => {}
-        (_, Some(path)) => line("go on with", format!("toehold run --resume {}", path.display())),
+        (_, Some(path)) => {
+            let arguments: String =
+                ran.resume_with.iter().map(|argument| format!(" {}", quoted(argument))).collect();
+            line(
+                "go on with",
+                format!("toehold run --resume {}{arguments}", quoted(&path.display().to_string())),
+            );
+        }
         (Exit::Paused, None) => line("note", "it never checkpointed: run it again from the start".to_owned()),
         (_, None) => {}
     }
     lines.join("\n")
+}
+
+/// A word as a POSIX shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_gets_back_what_was_quoted() {
+        assert_eq!(quoted("/a/b-c.checkpoint"), "/a/b-c.checkpoint");
+        assert_eq!(quoted("/my files/it's"), r"'/my files/it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
 }

@@ -11,7 +11,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use toehold::{JobContext, Progress};
 
-use super::logging::printable;
+use super::{logging::printable, output::eprint};
 
 /// How often the progress is looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -39,7 +39,7 @@ impl Watcher {
             let mut shown = None;
             loop {
                 let over = stopped.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout);
-                let progress = context.report().progress;
+                let progress = context.progress();
                 if progress != shown {
                     show(progress.as_ref(), bar.as_ref());
                     shown = progress;
@@ -74,6 +74,6 @@ fn show(progress: Option<&Progress>, bar: Option<&ProgressBar>) {
             bar.set_position((f64::from(progress.fraction) * STEPS as f64) as u64);
             bar.set_message(message);
         }
-        None => eprintln!("{:>3.0} %  {message}", progress.fraction * 100.0),
+        None => eprint(&format!("{:>3.0} %  {message}", progress.fraction * 100.0)),
     }
 }

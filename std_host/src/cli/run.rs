@@ -16,8 +16,7 @@ use toehold::{Limits, Uuid};
 use super::{
     ExtensionsArg,
     exit::Exit,
-    input::JsonArg,
-    logging,
+    input, logging,
     output::{self, Ran},
     progress::{self, Watcher},
 };
@@ -38,7 +37,7 @@ pub(crate) struct RunArgs {
     extensions: ExtensionsArg,
     /// The state that the job starts from; without it the extension's default
     #[arg(long, value_name = "JSON|@FILE")]
-    state: Option<JsonArg>,
+    state: Option<String>,
     /// Go on with a job from its checkpoint
     #[arg(long, value_name = "FILE", conflicts_with = "state")]
     resume: Option<PathBuf>,
@@ -60,7 +59,7 @@ pub(crate) struct RunArgs {
     allow_dir: Vec<PathBuf>,
     /// What `query:config.get` gives, instead of the extension's config.json
     #[arg(long, value_name = "JSON|@FILE")]
-    config: Option<JsonArg>,
+    config: Option<String>,
     /// The folder for checkpoints
     #[arg(long, value_name = "DIR", env = "TOEHOLD_DATA")]
     data: Option<PathBuf>,
@@ -74,7 +73,7 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
     logging::start(log::LevelFilter::Info, bar.as_ref());
     let started = Instant::now();
     let prepared = prepare(args);
-    let (host, job) = match prepared {
+    let Prepared { host, job, resume_with } = match prepared {
         Ok(prepared) => prepared,
         Err(message) => return output::not_started(&message, args.json),
     };
@@ -108,13 +107,21 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
             elapsed: started.elapsed(),
             // A failed job's checkpoint stays too: it is where one can go on once the cause is gone.
             checkpoint: checkpoint.exists().then_some(checkpoint.as_path()),
+            resume_with: &resume_with,
         },
         args.json,
     );
     exit
 }
 
-fn prepare(args: &RunArgs) -> Result<(Host, JobHandle), String> {
+/// A job that runs.
+struct Prepared {
+    host: Host,
+    job: JobHandle,
+    resume_with: Vec<String>,
+}
+
+fn prepare(args: &RunArgs) -> Result<Prepared, String> {
     let data = match &args.data {
         Some(data) => data.clone(),
         None => default_data().ok_or("there is no folder for checkpoints; name one with --data DIR")?,
@@ -124,14 +131,25 @@ fn prepare(args: &RunArgs) -> Result<(Host, JobHandle), String> {
     config.limits = Limits { fuel_per_job: args.fuel.unwrap_or(u64::MAX), ..Limits::default() };
     config.grants = GrantOptions {
         folders: args.allow_dir.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
-        config: args.config.as_ref().map(|json| json.0.clone()),
+        config: args.config.as_deref().map(|text| input::json("--config", text)).transpose()?,
     };
+    let mut resume_with = folder_arguments(&config.grants.folders);
     let host = Host::new(config);
     let job = match &args.resume {
         Some(path) => resume(&host, path)?,
         None => dispatch(&host, args)?,
     };
-    Ok((host, job))
+    let installed = host.extensions().get(job.context().extension()).map_err(|error| error.to_string())?;
+    let folder = installed.folder().parent().unwrap_or(installed.folder());
+    resume_with.extend(["--extensions".to_owned(), folder.display().to_string()]);
+    if let Some(config) = &args.config {
+        resume_with.extend(["--config".to_owned(), config.clone()]);
+    }
+    Ok(Prepared { host, job, resume_with })
+}
+
+fn folder_arguments(folders: &[PathBuf]) -> Vec<String> {
+    folders.iter().flat_map(|folder| ["--allow-dir".to_owned(), folder.display().to_string()]).collect()
 }
 
 fn dispatch(host: &Host, args: &RunArgs) -> Result<JobHandle, String> {
@@ -150,7 +168,10 @@ fn dispatch(host: &Host, args: &RunArgs) -> Result<JobHandle, String> {
     for refused in installed.grants().files.refused() {
         log::warn!("{}: {refused}", installed.extension().id());
     }
-    let state = args.state.as_ref().map(|json| json.0.to_string().into_bytes()).unwrap_or_default();
+    let state = match &args.state {
+        Some(text) => input::json("--state", text)?.to_string().into_bytes(),
+        None => Vec::new(),
+    };
     let dispatch = Dispatch { id: None, library: args.library, state };
     host.dispatch(&format!("{}:{name}", installed.extension().id()), dispatch)
         .map_err(|error| error.to_string())
@@ -187,7 +208,7 @@ fn pause_on_ctrl_c(job: JobHandle) {
     let pressed = AtomicU8::new(0);
     let handler = move || match pressed.fetch_add(1, Ordering::Relaxed) {
         0 => {
-            eprintln!("pausing; once more to cancel");
+            output::eprint("pausing; once more to cancel");
             job.pause();
         }
         1 => job.cancel(),

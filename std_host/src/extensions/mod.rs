@@ -99,7 +99,7 @@ impl ExtensionManager {
     /// [`ExtensionError`], with the path it is about; [`ExtensionError::Duplicate`] where another folder's extension
     /// has the id. Nothing is loaded then.
     pub fn load(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
-        let new = self.build(path)?;
+        let new = self.build(Package::read(path, &self.limits)?, None)?;
         let mut installed = self.write();
         if let Some(old) = installed.get(new.extension.id()) {
             return Err(ExtensionError::Duplicate {
@@ -153,9 +153,9 @@ impl ExtensionManager {
                 None => self.load(&folder).map(|new| Some(Change::Added(new.extension.id().to_owned()))),
                 Some(old) => match Package::read(&folder, &self.limits) {
                     Ok(package) if package.fingerprint == old.fingerprint => Ok(None),
-                    Ok(_) => {
-                        let id = old.extension.id();
-                        self.reload(id).map(|_| Some(Change::Reloaded(id.to_owned())))
+                    Ok(package) => {
+                        let id = old.extension.id().to_owned();
+                        self.replace(&old, package).map(|_| Some(Change::Reloaded(id)))
                     }
                     Err(error) => Err(error),
                 },
@@ -176,12 +176,13 @@ impl ExtensionManager {
     /// # Errors
     /// [`ExtensionError::Unknown`] names those that are loaded.
     pub fn get(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
-        let installed = self.read();
-        installed.get(id).cloned().ok_or_else(|| ExtensionError::Unknown {
-            id: id.to_owned(),
-            folder: self.folder.clone(),
-            known: installed.keys().cloned().collect(),
-        })
+        let installed = self.read().get(id).cloned();
+        installed.ok_or_else(|| self.unknown(id))
+    }
+
+    fn unknown(&self, id: &str) -> ExtensionError {
+        let known = self.read().keys().cloned().collect();
+        ExtensionError::Unknown { id: id.to_owned(), folder: self.folder.clone(), known }
     }
 
     /// Takes an extension off the list and runs its `plugin_cleanup`. Its jobs that run go on to their end.
@@ -190,8 +191,9 @@ impl ExtensionManager {
     /// [`ExtensionError::Unknown`]; or [`ExtensionError::Cleanup`], after which it is unloaded all the same.
     pub fn unload(&self, id: &str) -> Result<(), ExtensionError> {
         let old = self.get(id)?;
-        self.write().remove(id);
-        cleanup(&old)
+        // Of two who unload at once, one finds it gone: the clean-up runs once.
+        let removed = self.write().remove(id);
+        removed.map_or(Ok(()), |_| cleanup(&old))
     }
 
     /// Loads an extension's files anew. Jobs that run go on with the module that they have.
@@ -201,7 +203,13 @@ impl ExtensionManager {
     /// [`ExtensionError::Cleanup`] the new one is.
     pub fn reload(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
         let old = self.get(id)?;
-        let new = self.build(&old.folder)?;
+        let package = Package::read(&old.folder, &self.limits)?;
+        self.replace(&old, package)
+    }
+
+    fn replace(&self, old: &Arc<Installed>, package: Package) -> Result<Arc<Installed>, ExtensionError> {
+        let id = old.extension.id();
+        let new = self.build(package, Some(&old.extension))?;
         if new.extension.id() != id {
             return Err(ExtensionError::OtherId {
                 path: new.folder.clone(),
@@ -209,20 +217,27 @@ impl ExtensionManager {
                 found: new.extension.id().to_owned(),
             });
         }
-        self.write().insert(id.to_owned(), new.clone());
-        cleanup(&old)?;
+        match self.write().get_mut(id) {
+            Some(current) if Arc::ptr_eq(current, old) => *current = new.clone(),
+            // Somebody else has unloaded or reloaded it meanwhile; theirs is the newer word.
+            Some(current) => return Ok(current.clone()),
+            None => return Err(self.unknown(id)),
+        }
+        cleanup(old)?;
         Ok(new)
     }
 
-    fn build(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
-        let package = Package::read(path, &self.limits)?;
+    fn build(&self, package: Package, old: Option<&Extension>) -> Result<Arc<Installed>, ExtensionError> {
         let Package { folder, manifest, module_path, module, config, fingerprint } = package;
         let files =
             FileAccess::new(&folder, &manifest.permissions().file_access, &self.options.folders).map_err(
                 |error| ExtensionError::FileAccess { path: folder.clone(), reason: error.to_string() },
             )?;
-        let extension = Extension::load(manifest, &module, &self.limits)
-            .map_err(|source| ExtensionError::Load { path: module_path, source })?;
+        let extension = match old {
+            Some(old) => old.reload(manifest, &module, &self.limits),
+            None => Extension::load(manifest, &module, &self.limits),
+        };
+        let extension = extension.map_err(|source| ExtensionError::Load { path: module_path, source })?;
         let config = self.options.config.clone().unwrap_or(config);
         let grants = Arc::new(Grants { config, files });
         Ok(Arc::new(Installed { extension, folder, fingerprint, grants }))

@@ -39,8 +39,8 @@ impl Package {
         let manifest: Manifest = from_json(&manifest_path, &manifest_bytes)?;
         let module_path = folder.join(manifest.wasm_file());
         // A link inside the folder may still lead out of it.
-        let (target, inside) = (canonical(&module_path)?, canonical(&folder)?);
-        if !target.starts_with(&inside) {
+        let target = canonical(&module_path)?;
+        if !target.starts_with(&folder) {
             return Err(ExtensionError::OutsideFolder { path: manifest_path, target });
         }
         let module = read_file(&module_path, limits.module_bytes as u64)?;
@@ -84,7 +84,7 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, ExtensionError> {
     for entry in fs::read_dir(folder).map_err(read)? {
         let path = entry.map_err(read)?.path();
         if path.join(MANIFEST_FILE).is_file() {
-            folders.push(path);
+            folders.push(canonical(&path)?);
         }
     }
     folders.sort();
@@ -92,15 +92,14 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, ExtensionError> {
 }
 
 fn folder_of(path: &Path) -> Result<PathBuf, ExtensionError> {
-    let metadata =
-        fs::metadata(path).map_err(|source| ExtensionError::Read { path: path.to_owned(), source })?;
-    if metadata.is_dir() {
-        return Ok(path.to_owned());
+    // One spelling for each folder: it is how one that is loaded is known again.
+    let path = canonical(path)?;
+    if path.is_dir() {
+        return Ok(path);
     }
     match path.parent() {
-        Some(folder) if folder.as_os_str().is_empty() => Ok(PathBuf::from(".")),
         Some(folder) => Ok(folder.to_owned()),
-        None => Err(ExtensionError::NoManifest { path: path.to_owned() }),
+        None => Err(ExtensionError::NoManifest { path }),
     }
 }
 
@@ -113,7 +112,7 @@ fn from_json<T: serde::de::DeserializeOwned>(path: &Path, bytes: &[u8]) -> Resul
 }
 
 /// Reads a file of at most `limit` bytes. Only regular files: a pipe could keep the host waiting for ever.
-fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ExtensionError> {
+pub(super) fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ExtensionError> {
     let error = |source| ExtensionError::Read { path: path.to_owned(), source };
     if !fs::metadata(path).map_err(error)?.is_file() {
         return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file")));
