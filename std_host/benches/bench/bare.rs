@@ -79,6 +79,13 @@ impl Bare {
         Self::of(&module, &linker(&engine, true))
     }
 
+    /// One without fuel that stops at each `spacedrive_call`.
+    pub(crate) fn stopping(module: &[u8]) -> Self {
+        let engine = engine(CompilationMode::LazyTranslation, false);
+        let module = Module::new(&engine, module).expect("the module is valid");
+        Self::of(&module, &linker(&engine, false))
+    }
+
     pub(crate) fn of(module: &Module, linker: &Linker<()>) -> Self {
         let mut store = Store::new(module.engine(), ());
         if store.get_fuel().is_ok() {
@@ -103,6 +110,21 @@ impl Bare {
             .call(&mut self.store, &arguments, &mut code)
             .expect("the guest does not trap");
         assert!(matches!(code, [Val::I32(0)]), "{code:?}");
+    }
+
+    /// Runs the job `go` to its end, and stops at each `spacedrive_call` to write a reply into a block of the guest's.
+    pub(crate) fn run_with_replies(&mut self, reply: &[u8]) {
+        let mut call = self.enter("execute_go", b"{}", u64::MAX);
+        let store = &mut self.store;
+        let memory = self.instance.get_export(&*store, "memory").and_then(Extern::into_memory);
+        let memory = memory.expect("it has memory");
+        let alloc =
+            self.instance.get_typed_func::<i32, i32>(&*store, "wasm_alloc").expect("it has wasm_alloc");
+        while let ResumableCall::HostTrap(stopped) = call {
+            let pointer = alloc.call(&mut *store, reply.len() as i32).expect("it allocates");
+            memory.write(&mut *store, pointer as usize, reply).expect("it has room");
+            call = stopped.resume(&mut *store, &[Val::I32(pointer)], &mut [Val::I32(0)]).expect("it goes on");
+        }
     }
 
     /// Calls a job's export as the core does: `plugin_init` where there is one, then the context by `wasm_alloc`.

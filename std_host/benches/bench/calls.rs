@@ -2,20 +2,23 @@
 
 use crate::{
     bare::Bare,
-    desk::finish,
+    desk::{REPLY, finish},
     guest,
-    rounds::{Effort, Variant, compare, head, line},
+    rounds::{Effort, Variant, compare, head, line, timed},
 };
 
 const SLICE: u64 = 100_000;
 const TIMES: u32 = 5_000;
+
+/// The call that leaves the core.
+const LEAVES: &str = "spacedrive_call";
 
 const CALLS: [(&str, &str); 4] = [
     ("job_check_interrupt", "(drop (call $interrupt (i32.const 64)))"),
     ("job_increment_items", "(call $items (i32.const 64) (i64.const 1))"),
     ("spacedrive_log, 16 bytes", "(call $log (i32.const 1) (i32.const 112) (i32.const 16))"),
     (
-        "spacedrive_call",
+        LEAVES,
         "(drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 112) (i32.const 16)))",
     ),
 ];
@@ -33,10 +36,18 @@ pub(crate) fn ratios(effort: Effort) {
         let module = module(call);
         let extension = guest::load(&module);
         let mut unmetered = Bare::new(&module, false);
-        let variants = vec![
+        let mut stopping = Bare::stopping(&module);
+        let mut variants = vec![
             Variant::new("wasmi, no fuel", || unmetered.run(guest::JOB)),
-            Variant::new("job", || finish(&mut guest::start(&extension), SLICE)),
+            Variant::timed("job", || {
+                let mut job = guest::start(&extension);
+                timed(|| finish(&mut job, SLICE))
+            }),
         ];
+        if name == LEAVES {
+            let once = || stopping.run_with_replies(REPLY);
+            variants.push(Variant::new("wasmi, no fuel, stopped and resumed", once));
+        }
         for summary in compare(effort.pick(10, 200), variants) {
             line(name, &summary, summary.time.as_secs_f64() * 1e9 / f64::from(TIMES));
         }

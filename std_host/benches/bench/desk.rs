@@ -4,6 +4,9 @@ use std::{task::Poll, time::Instant};
 
 use toehold::{Call, Checkpoint, Job, Outcome, Platform, Reply, Stopped, run};
 
+/// What every operation says.
+pub(crate) const REPLY: &[u8] = b"{\"pong\":true}";
+
 pub(crate) struct Desk(Instant);
 
 impl Default for Desk {
@@ -18,7 +21,7 @@ impl Platform for Desk {
     }
 
     fn call(&mut self, _call: &Call) -> Poll<Reply> {
-        Poll::Ready(Ok(b"{\"pong\":true}".to_vec()))
+        Poll::Ready(Ok(REPLY.to_vec()))
     }
 
     fn save(&mut self, _checkpoint: &Checkpoint) -> bool {

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicIsize, Ordering},
 };
 
-use toehold::{Extension, Job, Registry, Step, Uuid};
+use toehold::{Job, Registry, Step, Uuid};
 use wasmi::{CompilationMode, Engine, Module, ResumableCall};
 
 use crate::{
@@ -56,73 +56,57 @@ unsafe impl GlobalAlloc for Counting {
 /// Where a job yields: in its export, after `plugin_init`, and before the first checkpoint.
 const FUEL: u64 = 10_000;
 
-pub(crate) fn sizes(effort: Effort) {
-    let jobs = effort.pick(50, 1_000);
-    let small = guest::load(&guest::module("(loop (br 0))"));
-    let caller = guest::load(&guest::module(
-        "(drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 112) (i32.const 16)))",
-    ));
-    let real = load::extension();
-    println!("\n## memory: bytes that an idle job holds beyond its linear memory, at {jobs:?} jobs\n");
-    println!("| guest | job | bytes | of its linear memory | wasmi alone | ratio |");
-    println!("| --- | --- | ---: | ---: | ---: | ---: |");
-    let registry = Registry::default();
-    let started = |extension: &Extension, job: &str, id| guest::start_as(extension, &registry, job, id);
-    let yielded = |extension: &Extension, job: &str, id| {
-        let mut job = guest::start_as(extension, &registry, job, id);
-        assert!(matches!(job.step(FUEL, 0), Ok(Step::Yielded)));
-        job
-    };
-    let waiting = |extension: &Extension, job: &str, id| {
-        let mut job = guest::start_as(extension, &registry, job, id);
-        while matches!(job.step(100_000, 0), Ok(Step::Yielded)) {}
-        assert!(job.call().is_some());
-        job
-    };
-    let small_bare = BareGuest::new(&guest::module("(loop (br 0))"), "execute_go", FUEL);
-    let caller_bare = BareGuest::new(
-        &guest::module(
-            "(drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 112) (i32.const 16)))",
-        ),
-        "execute_go",
-        u64::MAX,
-    );
-    let real_bare = BareGuest::new(load::MODULE, "execute_counter", FUEL);
-    let real_caller = BareGuest::new(load::MODULE, "execute_wordcount", u64::MAX);
-    row("a few lines", "not yet stepped", held(jobs, |id| started(&small, guest::JOB, id)), None);
-    row(
-        "a few lines",
-        "yielded",
-        held(jobs, |id| yielded(&small, guest::JOB, id)),
-        Some(held(jobs, |_| small_bare.stop())),
-    );
-    row(
-        "a few lines",
-        "waits for a call",
-        held(jobs, |id| waiting(&caller, guest::JOB, id)),
-        Some(held(jobs, |_| caller_bare.stop())),
-    );
-    row("test_extension", "not yet stepped", held(jobs, |id| started(&real, load::COUNTS, id)), None);
-    row(
-        "test_extension",
-        "yielded",
-        held(jobs, |id| yielded(&real, load::COUNTS, id)),
-        Some(held(jobs, |_| real_bare.stop())),
-    );
-    row(
-        "test_extension",
-        "waits for a call",
-        held(jobs, |id| waiting(&real, load::CALLS, id)),
-        Some(held(jobs, |_| real_caller.stop())),
-    );
+/// Where a job stands still.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum At {
+    Start,
+    Yield,
+    Call,
 }
 
-fn row(guest: &str, job: &str, (bytes, linear): (usize, usize), bare: Option<(usize, usize)>) {
-    let (bare, ratio) = match bare {
-        Some((bare, _)) => (bare.to_string(), format!("**{:.2}**", bytes as f64 / bare as f64)),
-        None => (String::new(), String::new()),
-    };
-    println!("| {guest} | {job} | {bytes} | {linear} | {bare} | {ratio} |");
+pub(crate) fn sizes(effort: Effort) {
+    let jobs = effort.pick(50, 1_000);
+    let endless = guest::module("(loop (br 0))");
+    let calling = guest::module(
+        "(drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 112) (i32.const 16)))",
+    );
+    println!("\n## memory: bytes that an idle job holds beyond its linear memory, at {jobs} jobs\n");
+    println!("| guest | job | bytes | linear memory | wasmi alone | ratio |");
+    println!("| --- | --- | ---: | ---: | ---: | ---: |");
+    for (name, module, job, at) in [
+        ("a few lines", &endless[..], guest::JOB, At::Start),
+        ("a few lines", &endless, guest::JOB, At::Yield),
+        ("a few lines", &calling, guest::JOB, At::Call),
+        ("test_extension", load::MODULE, load::COUNTS, At::Start),
+        ("test_extension", load::MODULE, load::COUNTS, At::Yield),
+        ("test_extension", load::MODULE, load::CALLS, At::Call),
+    ] {
+        let extension = guest::load(module);
+        let registry = Registry::default();
+        let (bytes, linear) = held(jobs, |id| stand(guest::start_as(&extension, &registry, job, id), at));
+        let bare = BareGuest::new(module, job, at);
+        let (alone, _) = held(jobs, |_| bare.stop());
+        let state = match at {
+            At::Start => "not yet stepped",
+            At::Yield => "yielded",
+            At::Call => "waits for a call",
+        };
+        let ratio = bytes as f64 / alone as f64;
+        println!("| {name} | {state} | {bytes} | {linear} | {alone} | **{ratio:.3}** |");
+    }
+}
+
+/// Steps a job to where it is to stand still.
+fn stand(mut job: Job, at: At) -> Job {
+    match at {
+        At::Start => {}
+        At::Yield => assert!(matches!(job.step(FUEL, 0), Ok(Step::Yielded))),
+        At::Call => {
+            while matches!(job.step(100_000, 0), Ok(Step::Yielded)) {}
+            assert!(job.call().is_some());
+        }
+    }
+    job
 }
 
 /// Bytes that one of `count` holds, and bytes of its linear memory, which are not among them.
@@ -151,31 +135,37 @@ impl Linear for Job {
     }
 }
 
-impl Linear for (Bare, ResumableCall) {
+impl Linear for (Bare, Option<ResumableCall>) {
     fn linear(&self) -> usize {
         self.0.memory_bytes()
     }
 }
 
-/// A guest in wasmi alone that stops after so much fuel, or at its first `spacedrive_call`.
+/// A guest in wasmi alone.
 struct BareGuest {
     engine: Engine,
     module: Module,
-    export: &'static str,
-    fuel: u64,
+    export: String,
+    at: At,
 }
 
 impl BareGuest {
-    fn new(module: &[u8], export: &'static str, fuel: u64) -> Self {
+    fn new(module: &[u8], job: &str, at: At) -> Self {
         let engine = bare::engine(CompilationMode::LazyTranslation, true);
         let module = Module::new(&engine, module).expect("the module is valid");
-        Self { engine, module, export, fuel }
+        Self { engine, module, export: format!("execute_{job}"), at }
     }
 
-    fn stop(&self) -> (Bare, ResumableCall) {
+    /// An instance that stands still at the same place as the job.
+    fn stop(&self) -> (Bare, Option<ResumableCall>) {
         let mut bare = Bare::of(&self.module, &bare::linker(&self.engine, false));
-        let call = bare.enter(self.export, load::CONTEXT, self.fuel);
+        let fuel = match self.at {
+            At::Start => return (bare, None),
+            At::Yield => FUEL,
+            At::Call => u64::MAX,
+        };
+        let call = bare.enter(&self.export, load::CONTEXT, fuel);
         assert!(!matches!(call, ResumableCall::Finished));
-        (bare, call)
+        (bare, Some(call))
     }
 }
