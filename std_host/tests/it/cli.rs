@@ -5,7 +5,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::*;
+use crate::{readme::words, support::*};
 
 pub(crate) fn toehold(extensions: &std::path::Path, arguments: &[&str]) -> Output {
     let data = tempfile::tempdir().unwrap();
@@ -89,9 +89,17 @@ fn ctrl_c_pauses_and_resume_goes_on() {
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(5), "{out:?} {rest:?}");
     let stdout = text(&out.stdout);
-    let path = stdout.lines().find_map(|line| line.split_once("--resume ")).unwrap().1;
-
-    let out = toehold(&root(), &["run", "--resume", path, "--json"]);
+    // The line that it prints works anywhere.
+    let (_, hint) = stdout.lines().find_map(|line| line.split_once("toehold run ")).unwrap();
+    let mut arguments = words(hint);
+    arguments.insert(0, "run".to_owned());
+    let out = Command::new(env!("CARGO_BIN_EXE_toehold"))
+        .args(&arguments)
+        .arg("--json")
+        .current_dir(data.path())
+        .env_remove("TOEHOLD_EXTENSIONS")
+        .output()
+        .unwrap();
     assert_eq!(out.status.code(), Some(0), "{out:?}");
     let json: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!((&json["items"], &json["state"]["processed"]), (&20_000.into(), &20_000.into()));
@@ -101,7 +109,7 @@ fn ctrl_c_pauses_and_resume_goes_on() {
 fn extensions_are_listed_and_inspected() {
     let out = toehold(&root(), &["extension", "list"]);
     assert_eq!(out.status.code(), Some(0), "{out:?}");
-    assert!(text(&out.stdout).contains("test-extension  0.1.0  counter, wordcount"), "{out:?}");
+    assert!(text(&out.stdout).contains("test-extension  0.1.0  counter, wordcount, crash"), "{out:?}");
 
     for path in ["test-extension", &root().join("test-extension").display().to_string()] {
         let out = toehold(&root(), &["extension", "inspect", path]);
@@ -166,4 +174,42 @@ fn an_operator_can_grant_a_folder() {
     let out = toehold(&root(), &[&run[..], &["--allow-dir", "no-such-folder"]].concat());
     assert_eq!(out.status.code(), Some(7), "{out:?}");
     assert!(text(&out.stderr).contains("no-such-folder"), "{out:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    for arguments in ["completions bash", "run nowhere:x", "run test-extension:counter", "extension list"] {
+        let command = format!(
+            "'{}' {arguments} 2>&1 1>&- | true; exec 2>&1; '{0}' {arguments} 2>&1 | true",
+            env!("CARGO_BIN_EXE_toehold")
+        );
+        let script = format!(
+            "({command}); ('{}' {arguments} >/dev/full 2>/dev/null; echo $?)",
+            env!("CARGO_BIN_EXE_toehold")
+        );
+        let out = Command::new("bash").args(["-c", &script]).current_dir(root()).output().unwrap();
+        let code = text(&out.stdout);
+        assert!(!code.contains("101"), "{arguments}: {out:?}");
+        assert!(!text(&out.stderr).contains("panicked"), "{arguments}: {out:?}");
+    }
+}
+
+#[test]
+fn a_panic_in_a_guest_reaches_its_last_words_with_its_place() {
+    let state = r#"{"message": "out of rope"}"#;
+    let out = toehold(&root(), &["run", "test-extension:crash", "--state", state]);
+    assert_eq!(out.status.code(), Some(3), "{out:?}");
+    let stderr = text(&out.stderr);
+    let error = stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
+    assert!(error.contains("execute_crash: trap"), "{error}");
+    assert!(error.contains("out of rope") && error.contains("test-extension/src/crash.rs:"), "{error}");
+}
+
+#[test]
+fn a_guest_that_stops_unasked_is_paused() {
+    let folder = Folder::new();
+    folder.add("one", &module("(i32.const 1)"));
+    let out = toehold(folder.path(), &["run", "one:go"]);
+    assert_eq!(out.status.code(), Some(5), "{out:?}");
 }

@@ -17,6 +17,9 @@ fn test_dispatch_wasm_job() {
     assert_eq!((ended.report.items, ended.report.checkpoints), (10, 1));
     let lines: Vec<_> = ended.log_tail.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(lines, ["Starting counter (current: 0, target: 10)", "✓ Completed!"]);
+    for n in 1..=10 {
+        assert!(was_logged(&format!("Counted {n}/10 ")), "{n}");
+    }
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn names_that_name_nothing() {
     let error = |job: &str| test.host.dispatch(job, std_host::Dispatch::default()).unwrap_err();
     assert!(matches!(error("counter"), DispatchError::Name(_)));
     assert!(error("other:counter").to_string().contains("no extension \"other\""));
-    assert!(error("test-extension:count").to_string().contains("its jobs are counter, wordcount"));
+    assert!(error("test-extension:count").to_string().contains("its jobs are counter, wordcount, crash"));
 }
 
 #[test]
@@ -157,4 +160,30 @@ fn where_checkpoints_cannot_be_stored_the_guest_is_told() {
     let Outcome::Failed(failure) = ended.outcome else { panic!("{:?}", ended.outcome) };
     assert!(failure.to_string().contains("could not make the checkpoint durable"), "{failure}");
     assert_eq!(ended.report.checkpoints, 0);
+}
+
+#[test]
+fn the_jobs_of_an_extension_share_one_clock() {
+    // The second job starts later, and still gets the second call of the minute.
+    let folder = Folder::new();
+    let call = "(drop (call $call (i32.const 16) (i32.const 11) (i32.const 0) (i32.const 0) (i32.const 0))) (i32.const 0)";
+    folder.add("caller", &module(call));
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counter = calls.clone();
+    let mut operations = Operations::empty();
+    operations
+        .register("action:wait", move |_call, _input: Value| {
+            counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok::<_, String>(1)
+        })
+        .unwrap();
+    let test = TestHost::with(|config| {
+        config.operations = operations;
+        config.limits.requests_per_minute = 2;
+    });
+    test.host.extensions().load(&folder.path().join("caller")).unwrap();
+    for _ in 0..3 {
+        assert_eq!(test.dispatch("caller:go", "").wait().outcome, Outcome::Completed);
+    }
+    assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 2);
 }

@@ -26,7 +26,7 @@ fn commands_that_it_shows() {
 }
 
 /// Splits as a shell does, as far as the README needs it: white space, and single quotes.
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
     for character in line.chars() {

@@ -1,7 +1,8 @@
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    sync::Once,
+    sync::Mutex,
 };
 
 use std_host::{Dispatch, Host, HostConfig, JobHandle};
@@ -12,13 +13,30 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Shows what is logged under `--nocapture`, progress included.
+/// Each line that was logged by any test so far.
+static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Shows what is logged under `--nocapture`, progress included, and keeps it.
 pub(crate) fn log_to_stdout() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let env = env_logger::Env::default().default_filter_or("debug");
-        let _ = env_logger::Builder::from_env(env).is_test(true).format_timestamp(None).try_init();
-    });
+    struct Keeper;
+    impl log::Log for Keeper {
+        fn enabled(&self, _metadata: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            println!("[{} {}] {}", record.level(), record.target(), record.args());
+            LOGGED.lock().unwrap().insert(record.args().to_string());
+        }
+        fn flush(&self) {}
+    }
+    if log::set_logger(&Keeper).is_ok() {
+        log::set_max_level(log::LevelFilter::Debug);
+    }
+}
+
+/// Whether any test logged a line that starts so.
+pub(crate) fn was_logged(start: &str) -> bool {
+    LOGGED.lock().unwrap().iter().any(|line| line.starts_with(start))
 }
 
 /// A host with the canonical extension, and with a data folder of its own.
