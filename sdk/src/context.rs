@@ -29,10 +29,11 @@ impl JobContext {
         self.job_id
     }
 
-    /// The library that the job was started for.
+    /// The library that the job was started for, if there is one.
     #[must_use]
-    pub fn library_id(&self) -> Uuid {
-        self.library_id
+    pub fn library_id(&self) -> Option<Uuid> {
+        // The ABI has an id there always: the nil UUID says that there is none.
+        (*self.library_id.as_bytes() != [0; 16]).then_some(self.library_id)
     }
 
     /// Logs for whoever looks for a mistake.

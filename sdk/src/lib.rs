@@ -71,7 +71,7 @@
 //! # What is absent
 //!
 //! The SDK reads no clock, no randomness and no file: they are operations of the host, reached by
-//! [`JobContext::call`]. So a job that is run again gets the same answers and comes to the same result.
+//! [`JobContext::call`]. So a job that gets the same answers comes to the same result.
 
 #![deny(unsafe_code)]
 

@@ -155,7 +155,7 @@ fn everything_reaches_the_host() {
     let host = FakeHost::new().job_id(job_id).library_id(library_id);
     let run = host.run(
         move |ctx, _: &mut Steps| {
-            assert_eq!((ctx.job_id(), ctx.library_id()), (job_id, library_id));
+            assert_eq!((ctx.job_id(), ctx.library_id()), (job_id, Some(library_id)));
             ctx.debug("d");
             ctx.info(String::from("i"));
             ctx.warn(format_args!("{}", 'w'));
@@ -253,5 +253,18 @@ fn a_panic_leaves_no_host_behind() {
         assert!(outcome.is_err());
     }
     let run = FakeHost::new().run(three_steps, Steps::default());
+    assert_eq!(run.result, JobResult::Completed);
+}
+
+#[test]
+fn a_nil_library_is_none() {
+    let host = FakeHost::new().library_id(Uuid::from_bytes([0; 16]));
+    let run = host.run(
+        |ctx, _: &mut Steps| {
+            assert_eq!(ctx.library_id(), None);
+            Ok(())
+        },
+        Steps::default(),
+    );
     assert_eq!(run.result, JobResult::Completed);
 }

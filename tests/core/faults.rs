@@ -46,6 +46,10 @@ fn pointers_and_lengths_outside_of_memory() {
         ),
         ("(drop (call $interrupt (i32.const 65535)))", "job_check_interrupt: `job_id`"),
         ("(call $warn (i32.const 64) (i32.const -2147483648) (i32.const 5))", "job_add_warning: `message`"),
+        (
+            "(drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 65536) (i32.const 1)))",
+            "spacedrive_call: `payload`",
+        ),
         ("(call $bytes (i32.const -1) (i64.const 1))", "job_increment_bytes: `job_id`"),
         ("(call $items (i32.const -1) (i64.const 1))", "job_increment_items: `job_id`"),
     ] {
@@ -78,6 +82,57 @@ fn text_that_is_not_utf8() {
         "(call $warn (i32.const 64) (i32.const 120) (i32.const 2)) (i32.const 0)",
         "job_add_warning: `message` is not UTF-8",
     );
+}
+
+#[test]
+fn text_of_the_other_functions_that_is_not_utf8() {
+    faults(
+        "(call $progress (i32.const 64) (f32.const 0) (i32.const 120) (i32.const 2)) (i32.const 0)",
+        "job_report_progress: `message` is not UTF-8",
+    );
+    faults(
+        "(drop (call $call (i32.const 120) (i32.const 2) (i32.const 0) (i32.const 0) (i32.const 0))) (i32.const 0)",
+        "spacedrive_call: `method` is not UTF-8",
+    );
+}
+
+#[test]
+fn what_plugin_init_registers_with_pointers_and_text_that_are_wrong() {
+    let refused = |arguments: &str| {
+        let init =
+            format!("(func (export \"plugin_init\") (drop (call $register {arguments} (i32.const 1))))");
+        load(&init, &toehold::Limits::default()).unwrap_err().to_string()
+    };
+    let name = refused("(i32.const -1) (i32.const 2) (i32.const 136) (i32.const 10)");
+    assert!(name.contains("register_job: `name` points to 2 bytes at 0xffffffff"), "{name}");
+    let export = refused("(i32.const 128) (i32.const 2) (i32.const 136) (i32.const -1)");
+    assert!(export.contains("register_job: `export` points to 4294967295 bytes"), "{export}");
+    let text = refused("(i32.const 120) (i32.const 2) (i32.const 136) (i32.const 10)");
+    assert!(text.contains("register_job: `name` is not UTF-8"), "{text}");
+}
+
+#[test]
+fn an_allocator_that_fails_when_a_reply_comes() {
+    // The first two blocks are the context and the reply; an empty state needs none.
+    let with_alloc = |second: &str| {
+        let text = format!(
+            r#"(module
+                (import "spacedrive" "spacedrive_call" (func $call (param i32 i32 i32 i32 i32) (result i32)))
+                (memory (export "memory") 1)
+                (data (i32.const 96) "query:ping")
+                (global $blocks (mut i32) (i32.const 0))
+                (func (export "wasm_alloc") (param i32) (result i32)
+                    (global.set $blocks (i32.add (global.get $blocks) (i32.const 1)))
+                    (if (i32.eq (global.get $blocks) (i32.const 2)) (then {second}))
+                    (i32.const 1024))
+                (func (export "execute_go") (param i32 i32 i32 i32) (result i32)
+                    (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 0) (i32.const 0))))"#
+        );
+        failure(&finish(&mut start(&load_text(&text, &toehold::Limits::default()).unwrap())))
+    };
+    assert!(with_alloc("(return (i32.const 65534))").starts_with("wasm_alloc: returned 0xfffe for 6 bytes"));
+    assert!(with_alloc("(unreachable)").starts_with("wasm_alloc: trap"));
+    assert!(with_alloc("(loop (br 0))").starts_with("wasm_alloc: used up its fuel"));
 }
 
 #[test]

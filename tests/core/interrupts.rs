@@ -166,3 +166,27 @@ fn a_registry_finds_the_jobs_that_run() {
     drop(job);
     assert!(registry.get(ID).is_none());
 }
+
+#[test]
+fn a_guest_that_stops_unasked_is_paused() {
+    let mut job = job("(i32.const 1)");
+    assert_eq!(finish(&mut job), Outcome::Interrupted);
+    let mut next = job.next_run().unwrap();
+    assert!(matches!(next.step(SLICE, 0), Ok(Step::Paused)));
+    next.context().control().resume();
+    assert!(matches!(next.step(SLICE, 0), Ok(Step::Finished(Outcome::Interrupted))));
+}
+
+#[test]
+fn a_job_that_is_not_resumable_is_held_and_not_told() {
+    let init = r#"(func (export "plugin_init") (result i32)
+        (call $register (i32.const 128) (i32.const 2) (i32.const 136) (i32.const 10) (i32.const 0)))"#;
+    let asks = job_body("(loop (br_if 0 (i32.eqz (call $interrupt (i32.const 64))))) (i32.const 1)");
+    let extension = load(&format!("{init} {asks}"), &Limits::default()).unwrap();
+    let mut job = start(&extension);
+    assert!(matches!(job.step(SLICE, 0), Ok(Step::Yielded)));
+    job.context().control().pause();
+    assert!(matches!(job.step(SLICE, 0), Ok(Step::Paused)));
+    job.context().control().cancel();
+    assert_eq!(finish(&mut job), Outcome::Cancelled);
+}

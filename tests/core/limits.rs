@@ -173,3 +173,90 @@ fn a_guest_that_keeps_the_host_busy_runs_out_of_its_slice() {
     assert!(matches!(end, Ok(Step::Finished(Outcome::Completed))), "{end:?}");
     assert!((19..25).contains(&slices), "{slices} slices");
 }
+
+#[test]
+fn tables_and_values_on_the_stack_have_limits_of_their_own() {
+    let limits = Limits { tables: 2, ..Limits::default() };
+    let tables =
+        format!("{} (table 1 funcref) (table 1 funcref) (table 1 funcref)", job_body("(i32.const 0)"));
+    let error = load(&tables, &limits).unwrap_err();
+    assert!(error.to_string().contains("more tables than the limit of 2"), "{error}");
+    let large = format!("{} (table 200000 funcref)", job_body("(i32.const 0)"));
+    let error = load(&large, &limits).unwrap_err();
+    assert!(
+        error.to_string().contains("table: asked for 200000 elements in all, the limit is 131072"),
+        "{error}"
+    );
+
+    let locals = "i64 ".repeat(2_000);
+    let deep = format!("(func $deep (param i32) (result i32) (local {locals}) (if (result i32) (local.get 0)
+        (then (i32.add (call $deep (i32.sub (local.get 0) (i32.const 1))) (i32.const 1))) (else (i32.const 0))))");
+    let extension = load(&(deep + &job_body("(call $deep (i32.const 100))")), &Limits::default()).unwrap();
+    let outcome = finish(&mut start(&extension));
+    assert!(failure(&outcome).contains("1048576 bytes of parameters and locals"), "{outcome:?}");
+}
+
+#[test]
+fn lines_at_load_are_bounded() {
+    let init = r#"(func (export "plugin_init") (local $i i32)
+        (loop
+          (call $log (i32.const 0) (i32.const 112) (i32.const 5))
+          (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 50000)))))"#;
+    let extension = load(init, &Limits::default()).unwrap();
+    assert_eq!(extension.warnings(), ["40000 log lines of plugin_init were over the limit and were dropped"]);
+}
+
+#[test]
+fn last_words_are_kept_when_lines_are_dropped() {
+    let limits = Limits { log_lines: 1, ..Limits::default() };
+    let line = |level: u32, length: u32| {
+        format!("(call $log (i32.const {level}) (i32.const 112) (i32.const {length}))")
+    };
+    let mut job = job_with(&format!("{} {} (i32.const 2)", line(1, 2), line(3, 5)), &limits);
+    assert_eq!(failure(&finish(&mut job)), "hello");
+    assert_eq!(job.context().report().log_lines_dropped, 1);
+}
+
+#[test]
+fn a_crafted_checkpoint_cannot_break_the_host() {
+    let limits = Limits { warnings: 2, line_bytes: 8, ..Limits::default() };
+    let call = "(drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 0) (i32.const 0)))";
+    let body = job_body(&format!(
+        "{call} (call $items (i32.const 64) (i64.const 1)) (call $warn (i32.const 64) (i32.const 112) (i32.const 5))
+         (call $log (i32.const 1) (i32.const 112) (i32.const 5)) (call $checkpoint (i32.const 64) (i32.const 112) (i32.const 5))"
+    ));
+    let extension = load(&body, &limits).unwrap();
+    let mut desk = Desk::default();
+    run(&mut start(&extension), &mut desk, SLICE);
+    let mut checkpoint = desk.saved[0].clone();
+    checkpoint.sequence = u64::MAX;
+    checkpoint.calls = u64::MAX;
+    let report = &mut checkpoint.report;
+    (report.items, report.warnings_dropped, report.log_lines) = (u64::MAX, u64::MAX, u64::MAX);
+    (report.log_lines_dropped, report.refused) = (u64::MAX, u64::MAX);
+    report.warnings = vec!["x".repeat(100); 100];
+    report.progress = Some(toehold::Progress { fraction: f32::NAN, message: String::new() });
+    let mut job = extension.resume(&Registry::default(), &checkpoint).unwrap();
+    assert_eq!(run(&mut job, &mut desk, SLICE), Stopped::Finished(Outcome::Completed));
+    let report = job.context().report();
+    assert_eq!((report.items, report.warnings.len(), report.warnings[0].len()), (u64::MAX, 2, 8));
+    assert_eq!(report.progress, None);
+}
+
+#[test]
+fn a_reload_keeps_counting() {
+    let limits = Limits { concurrent_jobs: 1, requests_per_minute: 1, ..Limits::default() };
+    let call = "(drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 0) (i32.const 0))) (i32.const 0)";
+    let text = format!("(module {PRELUDE} {})", job_body(call));
+    let module = wat::parse_str(text).unwrap();
+    let old = load(&job_body(call), &limits).unwrap();
+    let mut running = start(&old);
+    let mut desk = Desk::default();
+    run(&mut running, &mut desk, SLICE);
+    let new = old.reload(manifest(), &module, &limits).unwrap();
+    let refused = new.start(&Registry::default(), "go", with_state(b"")).unwrap_err();
+    assert_eq!(refused, StartError::Concurrency { limit: 1 });
+    drop(running);
+    run(&mut start(&new), &mut desk, SLICE);
+    assert_eq!(desk.calls.len(), 1, "the minute's one call was made before the reload");
+}
