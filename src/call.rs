@@ -7,7 +7,8 @@ use uuid::Uuid;
 /// A guest's call of an operation, on its way to the shell. It went through permissions and limits already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Names this call among all others, also after a restart.
+    /// Names this call among all others of all jobs. A run that starts from a checkpoint counts on from there, so what it
+    /// calls again has the key that it had.
     pub key: CallKey,
     /// The extension whose job calls.
     pub extension: String,

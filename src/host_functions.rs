@@ -251,9 +251,7 @@ fn register_job(
     let refused = if registrations.len() >= REGISTRATIONS {
         return Ok(Registered::Refused.code());
     } else if !is_job_name(&name) {
-        Some(
-            "a job's name is 1 to 64 characters, without ':', white space and control characters".to_string(),
-        )
+        Some("a job's name is 1 to 64 bytes, without ':', white space and control characters".to_string())
     } else if registrations.iter().any(|other| other.refused.is_none() && other.name == name) {
         Some("it is registered already".to_string())
     } else {
