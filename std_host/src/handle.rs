@@ -161,7 +161,8 @@ impl Shared {
     pub(crate) fn end(&self, ended: Ended) {
         let mut now = self.lock();
         now.status = match ended.outcome {
-            Outcome::Completed | Outcome::Interrupted => JobStatus::Completed,
+            Outcome::Completed => JobStatus::Completed,
+            Outcome::Interrupted => JobStatus::Paused,
             Outcome::Cancelled => JobStatus::Cancelled,
             Outcome::Failed(_) => JobStatus::Failed,
         };

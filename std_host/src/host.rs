@@ -26,6 +26,9 @@ pub struct HostConfig {
 }
 
 /// Runs the jobs of extensions, each on a thread of its own.
+///
+/// Dropping the host leaves its jobs running. The checkpoint of a job that has ended stays until
+/// [`CheckpointFolder::remove`].
 #[derive(Debug)]
 pub struct Host {
     extensions: ExtensionManager,
@@ -114,6 +117,9 @@ impl Host {
     }
 
     /// Starts a job, named `EXTENSION_ID:NAME`, on a thread of its own.
+    ///
+    /// The module's `start` function, if it has one, runs on the calling thread, for at most
+    /// [`Limits::init_fuel`](toehold::Limits::init_fuel).
     ///
     /// # Errors
     /// [`DispatchError`] says why not; then nothing of it runs.
