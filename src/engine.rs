@@ -1,9 +1,9 @@
 use alloc::vec::Vec;
 
 use toehold_abi::{Signature, ValueType};
-use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, FuncType, ValType};
+use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, FuncType, OperatorCost, ValType};
 
-use crate::Limits;
+use crate::{Limits, meter::BULK_BYTES_PER_FUEL};
 
 /// An interpreter for one extension: its call depth is the extension's, and it frees its code when it is dropped.
 pub(crate) fn engine(limits: &Limits) -> Engine {
@@ -15,10 +15,13 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
         // translation could not be resumed.
         .compilation_mode(CompilationMode::LazyTranslation)
         .fuel_cost(CustomFuelCosts {
-            bytes_copied_per_fuel: 64,
+            bytes_copied_per_fuel: BULK_BYTES_PER_FUEL,
             fuel_per_bytes_translated: 0,
             fuel_per_bytes_validated: 0,
         })
+        // Each `memory.grow` and `table.grow` leaves a frame on the host's stack until the slice ends, since wasmi 2.0.0
+        // calls on from them instead of jumping. So they cost as much as an operator can, see `meter::LONGEST_SLICE`.
+        .operator_cost(OperatorCost { memory_grow: u8::MAX, table_grow: u8::MAX, ..OperatorCost::default() })
         .ignore_custom_sections(true)
         .set_max_recursion_depth(limits.call_depth);
     let stack_bytes = limits.stack_bytes.max(MIN_STACK_BYTES);

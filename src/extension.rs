@@ -1,5 +1,6 @@
 use alloc::{
     borrow::ToOwned,
+    collections::BTreeSet,
     format,
     string::{String, ToString},
     sync::Arc,
@@ -24,6 +25,11 @@ use crate::{
     module::{self, LoadError, ModuleInfo},
     rate_limit::RateLimit,
 };
+
+/// Warnings of a kind that are listed one by one.
+const WARNINGS: usize = 20;
+/// Jobs of an extension.
+const JOBS: usize = 256;
 
 /// A loaded extension: its compiled module, its jobs, and what they may do. Clones share it.
 #[derive(Clone)]
@@ -264,16 +270,20 @@ fn link(
     warnings: &mut Vec<String>,
 ) -> Result<(), wasmi::errors::LinkerError> {
     host_functions::link(linker)?;
+    let mut stubs = BTreeSet::new();
     for (import, entry) in module.imports().zip(&info.imports) {
         let (None, ExternType::Func(ty)) = (entry.host_function, import.ty()) else { continue };
-        warnings.push(format!(
-            "imports `{}.{}`, which no host has: a job that calls it ends with a fault",
-            entry.module, entry.name
-        ));
-        let known = info.imports.iter().take_while(|other| !core::ptr::eq(*other, entry));
-        if !known.into_iter().any(|other| other.module == entry.module && other.name == entry.name) {
+        if stubs.insert((import.module(), import.name())) {
             host_functions::link_stub(linker, import.module(), import.name(), ty)?;
         }
+    }
+    for (module, name) in stubs.iter().take(WARNINGS) {
+        warnings.push(format!(
+            "imports `{module}.{name}`, which no host has: a job that calls it ends with a fault"
+        ));
+    }
+    if stubs.len() > WARNINGS {
+        warnings.push(format!("imports {} more functions that no host has", stubs.len() - WARNINGS));
     }
     Ok(())
 }
@@ -289,10 +299,18 @@ fn jobs(module: &Module, registrations: Vec<Registration>, warnings: &mut Vec<St
             jobs.push(JobInfo { name, export, resumable, registered: true });
         }
     }
+    let registered: BTreeSet<String> =
+        jobs.iter().flat_map(|job| [job.name.clone(), job.export.clone()]).collect();
     for export in module.exports() {
         let Some(name) = export.name().strip_prefix(EXECUTE_PREFIX) else { continue };
-        if jobs.iter().any(|job| job.export == export.name() || job.name == name) {
+        // A module exports a name once, so only what was registered can be there already.
+        if registered.contains(export.name()) || registered.contains(name) {
             continue;
+        }
+        if warnings.len() > 2 * WARNINGS || jobs.len() > JOBS {
+            warnings
+                .push(format!("has more than {JOBS} jobs, or too many odd exports: the rest is left out"));
+            break;
         }
         if !module::is_job(export.ty()) {
             warnings.push(format!(

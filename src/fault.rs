@@ -105,6 +105,13 @@ pub enum Fault {
         /// Bytes that are allowed for the parameters and locals of all of them.
         stack_bytes: usize,
     },
+    /// Instructions without a branch between them need more fuel at once than a slice may have.
+    Block {
+        /// Fuel that they need.
+        required: u64,
+        /// Fuel that is allowed at once.
+        limit: u64,
+    },
     /// The fuel is used up.
     Fuel {
         /// What was running: the job, or one function with fuel of its own.
@@ -163,6 +170,10 @@ impl fmt::Display for Fault {
                 f,
                 "calls nest too deeply: the limit is {limit} calls with {stack_bytes} bytes of parameters and locals; \
                  is there an endless recursion?"
+            ),
+            Self::Block { required, limit } => write!(
+                f,
+                "instructions without a branch, or one bulk operation, need {required} fuel at once; the limit is {limit}"
             ),
             Self::Fuel { of, limit } => write!(f, "{of}: used up its fuel of {limit}"),
             Self::Code { export, code } => write!(f, "{export}: returned {code}"),

@@ -82,6 +82,8 @@ pub(crate) enum Request {
     Call(Call),
     /// A reply that the core gives itself: the call was refused.
     Refused(String),
+    /// Nothing: the slice is used up by what the host function cost, and it returns this in the next one.
+    Return(Option<i32>),
     /// The guest's state for the store.
     Checkpoint(Vec<u8>),
 }

@@ -26,6 +26,23 @@ const REGISTRATIONS: usize = 256;
 type Env<'a> = Caller<'a, Guest>;
 type Result<T, E = wasmi::Error> = core::result::Result<T, E>;
 
+/// What a host function returns to its guest: nothing, or an integer.
+trait Answer: Copy {
+    fn value(self) -> Option<i32>;
+}
+
+impl Answer for () {
+    fn value(self) -> Option<i32> {
+        None
+    }
+}
+
+impl Answer for i32 {
+    fn value(self) -> Option<i32> {
+        Some(self)
+    }
+}
+
 /// Stops the interpreter, so that the shell can see to [`Guest::request`].
 #[derive(Debug)]
 pub(crate) struct Parked;
@@ -70,8 +87,9 @@ pub(crate) fn link_stub(
 
 /// Charges a guest for what a host function did to so many of its bytes.
 ///
-/// Where the slice has not enough fuel left, the rest becomes a debt that counts as used. So a job uses the same fuel
-/// in whatever slices, and a guest that keeps the host busy runs out of its slice.
+/// Where the slice has not enough fuel left, the rest becomes a debt that counts as used, and [`done`] ends the slice:
+/// the interpreter looks at its fuel only from block to block, and a block can call the host thousands of times. So a
+/// job uses the same fuel in whatever slices, and a guest that keeps the host busy runs out of its slice.
 pub(crate) fn charge(mut env: impl wasmi::AsContextMut<Data = Guest>, bytes: usize) {
     let cost = CALL_FUEL + bytes as u64 / BYTES_PER_FUEL;
     let mut env = env.as_context_mut();
@@ -94,8 +112,14 @@ fn call(
     let payload = Claim::bytes(FUNCTION, "payload", payload_ptr, payload_len);
     charge(&mut env, method.len().saturating_add(payload.len()));
     let request = with_memory(&mut env, |memory, guest| {
-        let method_name = method.read_str(memory)?;
         let payload = payload.read(memory)?;
+        let method_bytes = method.read(memory)?.len();
+        if method_bytes > METHOD_BYTES {
+            return Ok(Request::Refused(format!(
+                "the method's name has {method_bytes} bytes, the limit is {METHOD_BYTES}"
+            )));
+        }
+        let method_name = method.read_str(memory)?;
         let library = match library_ptr {
             0 => None,
             pointer => Some(Claim::uuid(FUNCTION, "library_id", pointer).read_uuid(memory)?),
@@ -110,9 +134,7 @@ fn call(
             _ => return Err(Fault::OutOfPlace { function: FUNCTION, within: guest.within.name() }),
         };
         job.calls = job.calls.saturating_add(1);
-        let refused = if method_name.len() > METHOD_BYTES {
-            format!("the method's name has {} bytes, the limit is {METHOD_BYTES}", method_name.len())
-        } else if payload.len() > limit {
+        let refused = if payload.len() > limit {
             format!("{method_name}: the payload has {} bytes, the limit is {limit}", payload.len())
         } else if let Err(refused) = guest.extension.permit(method_name, library) {
             refused
@@ -136,7 +158,8 @@ fn log(mut env: Env<'_>, level: i32, ptr: i32, len: i32) -> Result<()> {
     with_memory(&mut env, |memory, guest| {
         guest.log(LogLevel::from_code(level).unwrap_or(LogLevel::Info), text.read_str(memory)?);
         Ok(())
-    })
+    })?;
+    done(env, ())
 }
 
 fn report_progress(
@@ -157,7 +180,8 @@ fn report_progress(
             guest.log(LogLevel::Warn, "job_report_progress: NaN was refused; progress is 0.0 to 1.0");
         }
         Ok(())
-    })
+    })?;
+    done(env, ())
 }
 
 fn checkpoint(mut env: Env<'_>, job_id_ptr: i32, state_ptr: i32, state_len: i32) -> Result<i32> {
@@ -176,13 +200,15 @@ fn checkpoint(mut env: Env<'_>, job_id_ptr: i32, state_ptr: i32, state_len: i32)
     })?;
     match state {
         Some(state) => park(env, Request::Checkpoint(state)),
-        None => Ok(Checkpointed::NotDurable.code()),
+        None => done(env, Checkpointed::NotDurable.code()),
     }
 }
 
 fn check_interrupt(mut env: Env<'_>, job_id_ptr: i32) -> Result<i32> {
     charge(&mut env, 0);
-    with_job(&mut env, HostFunction::CheckInterrupt, job_id_ptr, |_, guest| Ok(guest.ask().code()))
+    let code =
+        with_job(&mut env, HostFunction::CheckInterrupt, job_id_ptr, |_, guest| Ok(guest.ask().code()))?;
+    done(env, code)
 }
 
 fn add_warning(mut env: Env<'_>, job_id_ptr: i32, message_ptr: i32, message_len: i32) -> Result<()> {
@@ -194,7 +220,8 @@ fn add_warning(mut env: Env<'_>, job_id_ptr: i32, message_ptr: i32, message_len:
         let message = cut(message.read_str(memory)?, line);
         guest.report(|report| report.add_warning(message, count));
         Ok(())
-    })
+    })?;
+    done(env, ())
 }
 
 fn increment_bytes(env: Env<'_>, job_id_ptr: i32, count: i64) -> Result<()> {
@@ -221,7 +248,8 @@ fn increment(mut env: Env<'_>, function: HostFunction, job_id_ptr: i32, count: i
             *sum = sum.saturating_add(count);
         });
         Ok(())
-    })
+    })?;
+    done(env, ())
 }
 
 fn register_job(
@@ -249,7 +277,7 @@ fn register_job(
     };
     let registrations = &mut env.data_mut().registrations;
     let refused = if registrations.len() >= REGISTRATIONS {
-        return Ok(Registered::Refused.code());
+        return done(env, Registered::Refused.code());
     } else if !is_job_name(&name) {
         Some("a job's name is 1 to 64 bytes, without ':', white space and control characters".to_string())
     } else if registrations.iter().any(|other| other.refused.is_none() && other.name == name) {
@@ -263,13 +291,21 @@ fn register_job(
     };
     let code = if refused.is_none() { Registered::Done } else { Registered::Refused };
     registrations.push(Registration { name, export, resumable: resumable != 0, refused });
-    Ok(code.code())
+    done(env, code.code())
 }
 
 /// Names end up in `EXTENSION_ID:NAME`, on command lines and in logs.
 pub(crate) fn is_job_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && !name.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control())
+}
+
+/// Ends a host function that was answered in place.
+fn done<T: Answer>(env: Env<'_>, answer: T) -> Result<T> {
+    if env.data().debt == 0 {
+        return Ok(answer);
+    }
+    park(env, Request::Return(answer.value()))
 }
 
 fn park<T>(mut env: Env<'_>, request: Request) -> Result<T> {

@@ -9,6 +9,8 @@ use wasmi::{
 use crate::{
     fault::Fault,
     guest::{Guest, Within},
+    host_functions::Parked,
+    meter::LONGEST_SLICE,
     pointer,
 };
 
@@ -26,6 +28,8 @@ impl Instance {
         guest: Guest,
         fuel: u64,
     ) -> Result<(Self, u64), Fault> {
+        // Both calls that can't be cut into slices, `start` and `wasm_alloc`, are one slice.
+        let fuel = fuel.min(LONGEST_SLICE);
         let mut store = Store::new(module.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         set_fuel(&mut store, fuel);
@@ -48,6 +52,7 @@ impl Instance {
     /// Gives the block's address, or 0 where there is no `wasm_alloc` or it has no room; and the fuel that the guest
     /// used, of at most `fuel`. The fuel that was left before is left after.
     pub(crate) fn hand_over(&mut self, parts: &[&[u8]], fuel: u64) -> Result<(u32, u64), Fault> {
+        let fuel = fuel.min(LONGEST_SLICE);
         let Some(alloc) = self.store.data().alloc else { return Ok((0, 0)) };
         let total: usize = parts.iter().map(|part| part.len()).sum();
         let Ok(bytes) = u32::try_from(total) else { return Ok((0, 0)) };
@@ -93,6 +98,10 @@ pub(crate) fn to_fault(guest: &mut Guest, error: &wasmi::Error, export: &str, fu
     }
     if let ErrorKind::Instantiation(InstantiationError::TooManyTables) = error.kind() {
         return Fault::Tables { limit: guest.extension.limits.tables };
+    }
+    if error.downcast_ref::<Parked>().is_some() {
+        // Where it can't be resumed, only a host function that used up the fuel stops the interpreter.
+        return Fault::Fuel { of: export.to_string(), limit: fuel };
     }
     match error.as_trap_code() {
         Some(TrapCode::StackOverflow) => {

@@ -3,7 +3,7 @@
 use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 
 use toehold_abi::{CLEANUP, INIT};
-use wasmi::{Linker, Module, ResumableCall, Val};
+use wasmi::{Linker, Module, ResumableCall, Store, Val};
 
 use crate::{
     Fault,
@@ -11,6 +11,7 @@ use crate::{
     extension::ExtensionShared,
     guest::{Guest, Registration, Request, Role, Within},
     instance::{Instance, set_fuel, to_fault},
+    meter::LONGEST_SLICE,
     module::LoadError,
 };
 
@@ -73,27 +74,37 @@ fn call_to_end(instance: &mut Instance, export: &str, within: Within) -> Result<
     let Some(func) = handle.get_func(&*store, export) else { return Ok(()) };
     store.data_mut().within = within;
     let limit = store.data().extension.limits.init_fuel;
-    set_fuel(store, limit);
+    let mut budget = Budget { left: limit, granted: 0 };
     let mut results = [Val::I32(0)];
     let count = func.ty(&*store).results().len().min(1);
+    let used_up = || Fault::Fuel { of: export.to_owned(), limit };
+    budget.grant(store, 0).ok_or_else(used_up)?;
     let mut call = func.call_resumable(&mut *store, &[], &mut results[..count]);
     loop {
+        budget.settle(&mut instance.store);
         match call {
             Ok(ResumableCall::Finished) => break,
-            Ok(ResumableCall::OutOfFuel(_)) => return Err(Fault::Fuel { of: export.to_owned(), limit }),
+            Ok(ResumableCall::OutOfFuel(suspended)) => {
+                budget.grant(&mut instance.store, suspended.required_fuel()).ok_or_else(used_up)?;
+                call = suspended.resume(&mut instance.store, &mut results[..count]);
+            }
             Ok(ResumableCall::HostTrap(trap)) => {
-                // All that can be parked here is a call, and no operation can be called from here.
-                let Some(Request::Refused(text)) = instance.store.data_mut().request.take() else {
-                    return Err(to_fault(instance.store.data_mut(), trap.host_error(), export, limit));
+                // Jobs have calls; here each is refused.
+                let value = match instance.store.data_mut().request.take() {
+                    Some(Request::Refused(text)) => {
+                        let json = error_json(&text);
+                        let length = (json.len() as u32).to_le_bytes();
+                        let fuel = instance.store.data().extension.limits.alloc_fuel;
+                        let (pointer, used) = instance.hand_over(&[&length, &json], fuel)?;
+                        budget.left = budget.left.saturating_sub(used);
+                        Some(pointer.cast_signed())
+                    }
+                    Some(Request::Return(value)) => value,
+                    _ => return Err(to_fault(instance.store.data_mut(), trap.host_error(), export, limit)),
                 };
-                let json = error_json(&text);
-                let length = (json.len() as u32).to_le_bytes();
-                let alloc_fuel = instance.store.data().extension.limits.alloc_fuel;
-                let (pointer, used) = instance.hand_over(&[&length, &json], alloc_fuel)?;
-                let left = instance.store.get_fuel().unwrap_or(0);
-                set_fuel(&mut instance.store, left.saturating_sub(used));
-                let reply = [Val::I32(pointer.cast_signed())];
-                call = trap.resume(&mut instance.store, &reply, &mut results[..count]);
+                budget.grant(&mut instance.store, 0).ok_or_else(used_up)?;
+                let value = value.map(Val::I32);
+                call = trap.resume(&mut instance.store, value.as_slice(), &mut results[..count]);
             }
             Err(error) => return Err(to_fault(instance.store.data_mut(), &error, export, limit)),
         }
@@ -102,5 +113,31 @@ fn call_to_end(instance: &mut Instance, export: &str, within: Within) -> Result<
         [Val::I32(0)] => Ok(()),
         [Val::I32(code)] => Err(Fault::Code { export: export.to_owned(), code }),
         _ => Ok(()),
+    }
+}
+
+/// The fuel of one call, given out in slices.
+struct Budget {
+    left: u64,
+    granted: u64,
+}
+
+impl Budget {
+    /// Fills the store for a slice in which `required` is needed; `None` where not as much is left.
+    fn grant(&mut self, store: &mut Store<Guest>, required: u64) -> Option<()> {
+        if self.left == 0 || required > self.left.min(LONGEST_SLICE) {
+            return None;
+        }
+        self.granted = self.left.min(LONGEST_SLICE);
+        set_fuel(store, self.granted);
+        Some(())
+    }
+
+    /// Takes off what was used since.
+    fn settle(&mut self, store: &mut Store<Guest>) {
+        let left = store.get_fuel().unwrap_or(0);
+        let debt = core::mem::take(&mut store.data_mut().debt);
+        self.left = self.left.saturating_sub(self.granted.saturating_sub(left)).saturating_sub(debt);
+        self.granted = left;
     }
 }

@@ -20,9 +20,9 @@ pub struct Limits {
     pub stack_bytes: usize,
     /// Fuel that a job may use in its whole life. One unit is about one instruction.
     pub fuel_per_job: u64,
-    /// Fuel of the module's `start` function and `plugin_init` at load, and of `plugin_cleanup`, each.
+    /// Fuel of `plugin_init` at load and of `plugin_cleanup`, each. A `start` function gets at most 1,000,000 of it.
     pub init_fuel: u64,
-    /// Fuel of one call of the guest's `wasm_alloc`.
+    /// Fuel of one call of the guest's `wasm_alloc`, at most 1,000,000.
     pub alloc_fuel: u64,
     /// Fuel that a job which has asked for interrupts gets to checkpoint and return once it is asked to stop.
     /// 0 stops every job at the end of its slice, and tells none.
@@ -48,7 +48,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            module_bytes: 64 << 20,
+            module_bytes: 16 << 20,
             memory_bytes: 512 << 20,
             tables: 16,
             table_elements: 1 << 17,
@@ -56,7 +56,7 @@ impl Default for Limits {
             stack_bytes: 1 << 20,
             fuel_per_job: u64::MAX,
             init_fuel: 100_000_000,
-            alloc_fuel: 10_000_000,
+            alloc_fuel: 1_000_000,
             grace_fuel: 10_000_000,
             requests_per_minute: u32::MAX,
             concurrent_jobs: 1_024,

@@ -2,6 +2,15 @@ use wasmi::Store;
 
 use crate::{Limits, guest::Guest};
 
+/// Fuel after which the interpreter gives back the host's stack, at the latest.
+///
+/// With wasmi 2.0.0 a `memory.grow` or `table.grow` takes some 180 bytes of it until then. They cost 255 units each, so
+/// that a million units are less than 4,000 of them, and under 1 MiB of stack.
+pub(crate) const LONGEST_SLICE: u64 = 1_000_000;
+
+/// Bytes that a bulk memory operation moves for a unit of fuel.
+pub(crate) const BULK_BYTES_PER_FUEL: u32 = 64;
+
 /// Counts a job's fuel: in slices of whatever size, the sum is the same.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -9,6 +18,8 @@ pub(crate) struct Meter {
     limit: u64,
     /// What the interpreter's store was last set to or seen at.
     granted: u64,
+    /// What a block of instructions, or one bulk operation on all of the memory, may need at once.
+    longest_block: u64,
     /// What a job that is asked to stop has left, and what it gets when it is asked.
     grace: Option<u64>,
     full_grace: u64,
@@ -16,7 +27,14 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(limits: &Limits, used: u64) -> Self {
-        Self { used, limit: limits.fuel_per_job, granted: 0, grace: None, full_grace: limits.grace_fuel }
+        Self {
+            used,
+            limit: limits.fuel_per_job,
+            granted: 0,
+            longest_block: LONGEST_SLICE.max(limits.memory_bytes / u64::from(BULK_BYTES_PER_FUEL)),
+            grace: None,
+            full_grace: limits.grace_fuel,
+        }
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -42,13 +60,25 @@ impl Meter {
         self.grace.is_none_or(|left| left > 0 && left >= required)
     }
 
+    /// What a block may need at once, if `required` is more.
+    pub(crate) fn too_long(&self, required: u64) -> Option<u64> {
+        (required > self.longest_block).then_some(self.longest_block)
+    }
+
+    /// Whether nothing is left of the slice.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.granted == 0
+    }
+
     /// A slice of `fuel`, or of `required` where that is more; `None` once the job's fuel is used up.
     pub(crate) fn grant(&mut self, fuel: u64, required: u64) -> Option<u64> {
         let left = self.left();
-        if left == 0 || required > left {
+        // Exactly at the limit a guest still gets back from a host function, to whatever costs the next unit: so it ends at
+        // the same place in any slices.
+        if self.used > self.limit || required > left {
             return None;
         }
-        let slice = self.grace.map_or(fuel, |grace| fuel.min(grace));
+        let slice = self.grace.map_or(fuel, |grace| fuel.min(grace)).min(LONGEST_SLICE);
         self.granted = slice.max(required).min(left);
         Some(self.granted)
     }

@@ -40,10 +40,9 @@ pub enum Stopped {
 /// Runs a job in slices of `slice` fuel, until its run is over or it is paused.
 pub fn run(job: &mut Job, platform: &mut impl Platform, slice: u64) -> Stopped {
     loop {
-        let now = platform.now();
         let step = match wait(job, platform) {
-            Some(answer) => job.answer(answer, now),
-            None => job.step(slice, now),
+            Some(answer) => job.answer(answer, platform.now()),
+            None => job.step(slice, platform.now()),
         };
         match step {
             Ok(Step::Yielded) => platform.yielded(job.context()),
@@ -55,6 +54,9 @@ pub fn run(job: &mut Job, platform: &mut impl Platform, slice: u64) -> Stopped {
     }
 }
 
+/// How long a job that will stop by itself may wait for a reply once it is asked to pause.
+const REPLY_GRACE: Millis = 1_000;
+
 /// The answer that a job waits for; `None` if it waits for none, or was asked to stop meanwhile.
 fn wait(job: &Job, platform: &mut impl Platform) -> Option<Answer> {
     if let Some(checkpoint) = job.checkpoint() {
@@ -63,12 +65,21 @@ fn wait(job: &Job, platform: &mut impl Platform) -> Option<Answer> {
         return Some(Answer::Checkpointed(answer));
     }
     let call = job.call()?;
+    let mut asked_at = None;
     loop {
         if let Poll::Ready(reply) = platform.call(call) {
             return Some(Answer::Reply(reply));
         }
-        if job.context().control().interrupt() != Interrupt::None {
-            return None;
+        match job.context().control().interrupt() {
+            Interrupt::None => asked_at = None,
+            // It needs the reply to get to its checkpoint.
+            Interrupt::Pause if job.heeds(Interrupt::Pause) => {
+                let now = platform.now();
+                if now.saturating_sub(*asked_at.get_or_insert(now)) >= REPLY_GRACE {
+                    return None;
+                }
+            }
+            Interrupt::Pause | Interrupt::Cancel => return None,
         }
         platform.idle();
     }

@@ -78,8 +78,8 @@ impl Job {
         Ok(pointer)
     }
 
-    /// Writes a reply into the guest and returns from its call.
-    pub(super) fn reply(&mut self, call: ResumableCallHostTrap, reply: Reply) -> Result<Event, Fault> {
+    /// Writes a reply into the guest. Where it is, or 0.
+    pub(super) fn write_reply(&mut self, reply: Reply) -> Result<i32, Fault> {
         let limit = self.extension.limits().reply_bytes;
         let json = match reply {
             Ok(json) if json.len() <= limit => json,
@@ -91,19 +91,41 @@ impl Job {
             Ok(length) => self.hand_over(&[&length.to_le_bytes(), &json])?,
             Err(_) => 0,
         };
-        Ok(self.return_to_guest(call, pointer.cast_signed()))
+        Ok(pointer.cast_signed())
     }
 
-    pub(super) fn return_to_guest(&mut self, call: ResumableCallHostTrap, value: i32) -> Event {
-        call.resume(&mut self.instance.store, &[Val::I32(value)], &mut self.returned[..self.results])
+    /// Returns from a host function: at once, or in the next slice where nothing is left of this one.
+    pub(super) fn return_to_guest(
+        &mut self,
+        call: ResumableCallHostTrap,
+        value: Option<i32>,
+    ) -> Result<Option<Event>, Fault> {
+        self.meter.settle(&mut self.instance.store);
+        if self.meter.is_spent() {
+            self.phase = Phase::Returning(call, value);
+            return Ok(None);
+        }
+        Ok(Some(self.resume_from_host(call, value)))
+    }
+
+    pub(super) fn resume_from_host(&mut self, call: ResumableCallHostTrap, value: Option<i32>) -> Event {
+        let value = value.map(Val::I32);
+        call.resume(&mut self.instance.store, value.as_slice(), &mut self.returned[..self.results])
+    }
+
+    fn refuse(&mut self, call: ResumableCallHostTrap, text: String) -> Result<Option<Event>, Fault> {
+        let value = self.write_reply(Err(text))?;
+        self.return_to_guest(call, Some(value))
     }
 
     /// Takes the interpreter's word, and goes on for as long as the core can answer by itself.
-    pub(super) fn drive(&mut self, mut event: Result<Event, Fault>, now: Millis) -> Step {
+    /// No event means that the slice is used up.
+    pub(super) fn drive(&mut self, mut event: Result<Option<Event>, Fault>, now: Millis) -> Step {
         loop {
             self.meter.settle(&mut self.instance.store);
             let returned = match event {
-                Ok(returned) => returned,
+                Ok(Some(returned)) => returned,
+                Ok(None) => return Step::Yielded,
                 Err(fault) => return self.fault(fault),
             };
             event = match returned {
@@ -112,7 +134,8 @@ impl Job {
                     return Step::Yielded;
                 }
                 Ok(ResumableCall::HostTrap(call)) => match self.instance.store.data_mut().request.take() {
-                    Some(Request::Refused(text)) => self.reply(call, Err(text)),
+                    Some(Request::Refused(text)) => self.refuse(call, text),
+                    Some(Request::Return(value)) => self.return_to_guest(call, value),
                     Some(Request::Call(request)) => {
                         match self.extension.shared().admit(&request.method, now) {
                             Ok(()) => {
@@ -120,7 +143,7 @@ impl Job {
                                 self.phase = Phase::Calling(call, request.clone());
                                 return Step::Call(request);
                             }
-                            Err(text) => self.reply(call, Err(text)),
+                            Err(text) => self.refuse(call, text),
                         }
                     }
                     Some(Request::Checkpoint(state)) => {
@@ -132,7 +155,7 @@ impl Job {
                 },
                 Ok(ResumableCall::Finished) => match self.finished() {
                     Some(outcome) => return self.finish(outcome),
-                    None => self.execute(),
+                    None => self.execute().map(Some),
                 },
                 Err(error) => return self.trap(&error),
             };

@@ -1,12 +1,6 @@
 mod drive;
 
-use alloc::{
-    borrow::ToOwned,
-    format,
-    string::{String, ToString},
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, format, string::String, sync::Arc, vec::Vec};
 
 use toehold_abi::{Checkpointed, Interrupt};
 use wasmi::{ResumableCallHostTrap, ResumableCallOutOfFuel, Val};
@@ -53,6 +47,8 @@ pub struct Job {
 enum Phase {
     New,
     Suspended(ResumableCallOutOfFuel),
+    /// A host function returns this value once there is a slice for it.
+    Returning(ResumableCallHostTrap, Option<i32>),
     /// Waits for the answer to a call.
     Calling(ResumableCallHostTrap, Arc<Call>),
     /// Waits for the answer to a checkpoint.
@@ -165,7 +161,9 @@ impl Job {
         self.instance.store.data().memory.map_or(0, |memory| memory.data_size(&self.instance.store))
     }
 
-    /// Runs the job for a slice of `fuel`, or for as much more as its next block of instructions needs.
+    /// Runs the job for a slice of `fuel`, at most 1,000,000, or for as much more as its next block of instructions needs.
+    ///
+    /// The thread needs 2 MiB of stack, and for jobs with more than 64 MiB of memory 1 MiB for each 64 MiB.
     ///
     /// A job that was asked to stop gets no more slices, unless it asks for interrupts itself: then it is told, and
     /// gets [`grace_fuel`](crate::Limits::grace_fuel) to checkpoint and return. `now` is a clock that only goes
@@ -181,12 +179,15 @@ impl Job {
                 return Err(OutOfTurn::Waits);
             }
             Phase::Calling(..) | Phase::Saving(..) => return Ok(self.stop(interrupt)),
-            Phase::New => 0,
+            Phase::New | Phase::Returning(..) => 0,
             Phase::Suspended(call) => call.required_fuel(),
         };
         self.meter.interrupt(interrupt != Interrupt::None);
         if interrupt != Interrupt::None && !(self.heeds(interrupt) && self.meter.has_grace(required)) {
             return Ok(self.stop(interrupt));
+        }
+        if let Some(limit) = self.meter.too_long(required) {
+            return Ok(self.fault(Fault::Block { required, limit }));
         }
         let Some(grant) = self.meter.grant(fuel, required) else {
             let limit = self.extension.limits().fuel_per_job;
@@ -198,9 +199,10 @@ impl Job {
             Phase::Suspended(call) => {
                 Ok(call.resume(&mut self.instance.store, &mut self.returned[..self.results]))
             }
+            Phase::Returning(call, value) => Ok(self.resume_from_host(call, value)),
             _ => self.begin(),
         };
-        let step = self.drive(event, now);
+        let step = self.drive(event.map(Some), now);
         Ok(self.settled(step))
     }
 
@@ -224,14 +226,25 @@ impl Job {
             }
         };
         self.meter.interrupt(interrupt != Interrupt::None);
-        if interrupt == Interrupt::None || (self.heeds(interrupt) && self.meter.has_grace(0)) {
+        let goes_on = interrupt == Interrupt::None || (self.heeds(interrupt) && self.meter.has_grace(0));
+        if goes_on {
             self.tell(interrupt);
         }
-        let event = match answer {
-            Ok(reply) => self.reply(call, reply),
-            Err(answer) => Ok(self.return_to_guest(call, answer.code())),
+        let value = match answer {
+            Ok(reply) => self.write_reply(reply),
+            Err(answer) => Ok(answer.code()),
         };
-        let step = self.drive(event, now);
+        let step = match value {
+            Ok(value) if goes_on => {
+                let event = self.return_to_guest(call, Some(value));
+                self.drive(event, now)
+            }
+            Ok(value) => {
+                self.phase = Phase::Returning(call, Some(value));
+                self.stop(interrupt)
+            }
+            Err(fault) => self.fault(fault),
+        };
         Ok(self.settled(step))
     }
 
@@ -245,6 +258,9 @@ impl Job {
         let Self { instance, extension, name, mut base, meter, entry, place, .. } = self;
         drop(instance); // Its memory may be needed for the next one.
         base.fuel_used = meter.used();
+        // What was logged stays logged: another run is no way around the limit.
+        let report = entry.context().report();
+        (base.report.log_lines, base.report.log_lines_dropped) = (report.log_lines, report.log_lines_dropped);
         Self::instantiate(extension, name, base, entry, place)
     }
 
@@ -286,7 +302,7 @@ impl Job {
     }
 
     /// Whether the guest can be expected to stop by itself: it asks, and can go on later from where it stopped.
-    fn heeds(&self, interrupt: Interrupt) -> bool {
+    pub(crate) fn heeds(&self, interrupt: Interrupt) -> bool {
         let resumable = self.extension.job(&self.name).is_some_and(|job| job.resumable);
         self.role().is_some_and(|role| role.asks) && (resumable || interrupt == Interrupt::Cancel)
     }

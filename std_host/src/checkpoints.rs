@@ -63,12 +63,14 @@ impl CheckpointFolder {
     pub fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
         make_folder(&self.folder)?;
         let path = self.path(checkpoint.job_id);
-        let new = path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(&checkpoint.encode())?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(&new, &path)?;
+        // A name of its own, also beside another process that runs the same job.
+        let new = path.with_extension(format!("{}.new", Uuid::new_v4().simple()));
+        let written = write_synced(&new, &checkpoint.encode()).and_then(|()| fs::rename(&new, &path));
+        if written.is_err() {
+            // Half a file helps nobody; that it could not be written is the error to report.
+            let _ = fs::remove_file(&new);
+        }
+        written?;
         sync_folder(&self.folder)
     }
 
@@ -97,6 +99,12 @@ impl CheckpointFolder {
         Checkpoint::decode(&bytes)
             .map_err(|source| ReadCheckpointError::Decode { path: path.to_owned(), source })
     }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Makes a folder with all that it lies in, each of them durable.

@@ -77,19 +77,13 @@ impl JobHandle {
     /// Lets a paused job go on.
     pub fn resume(&self) {
         self.context.control().resume();
-        // Who waits for the job to stop must not take the old pause for a new one.
-        let mut now = self.shared.lock();
-        if now.status == JobStatus::Paused && self.context.control().interrupt() == Interrupt::None {
-            now.status = JobStatus::Running;
-        }
-        drop(now);
-        self.shared.signal.raise();
+        self.shared.no_longer_paused(&self.context);
     }
 
     /// Asks the job to stop for good.
     pub fn cancel(&self) {
         self.context.control().cancel();
-        self.shared.signal.raise();
+        self.shared.no_longer_paused(&self.context);
     }
 
     /// Waits until the job has ended.
@@ -153,9 +147,25 @@ impl Shared {
         &self.signal
     }
 
-    pub(crate) fn set(&self, status: JobStatus) {
-        self.lock().status = status;
+    /// Shows the job as paused, if somebody still wants that; else as running. Says which.
+    pub(crate) fn show_pause(&self, context: &JobContext) -> bool {
+        // Under the lock, so that a resume which comes meanwhile is not overwritten.
+        let mut now = self.lock();
+        let paused = context.control().interrupt() == Interrupt::Pause;
+        now.status = if paused { JobStatus::Paused } else { JobStatus::Running };
+        drop(now);
         self.stopped.notify_all();
+        paused
+    }
+
+    /// After a resume or a cancel: who waits for the job to stop must not take the old pause for a new one.
+    fn no_longer_paused(&self, context: &JobContext) {
+        let mut now = self.lock();
+        if now.status == JobStatus::Paused && context.control().interrupt() != Interrupt::Pause {
+            now.status = JobStatus::Running;
+        }
+        drop(now);
+        self.signal.raise();
     }
 
     pub(crate) fn end(&self, ended: Ended) {

@@ -8,6 +8,9 @@ use crate::{
     worker::{StdPlatform, work},
 };
 
+/// Stack of a job's thread: enough for 512 MiB of memory, as `Job::step` says, and then some. It is taken as it is used.
+const STACK_BYTES: usize = 16 << 20;
+
 /// How a [`Host`] is set up.
 #[derive(Clone, Debug)]
 pub struct HostConfig {
@@ -63,6 +66,14 @@ pub enum DispatchError {
     /// The extension did not start it.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A checkpoint of a job with this id is there already, which a fresh start would overwrite.
+    #[error("{path}: job {id} has a checkpoint; go on from it, or remove it", path = path.display())]
+    Checkpoint {
+        /// The job.
+        id: Uuid,
+        /// The checkpoint's file.
+        path: PathBuf,
+    },
     /// The operating system gave no thread.
     #[error("no thread for the job: {0}")]
     Thread(io::Error),
@@ -127,7 +138,12 @@ impl Host {
         let (extension, name) = job.split_once(':').ok_or_else(|| DispatchError::Name(job.to_owned()))?;
         let installed = self.extensions.get(extension)?;
         let Dispatch { id, library, state } = dispatch;
-        let start = JobStart { id: id.unwrap_or_else(Uuid::new_v4), library, state };
+        let id = id.unwrap_or_else(Uuid::new_v4);
+        let path = self.checkpoints.path(id);
+        if path.exists() {
+            return Err(DispatchError::Checkpoint { id, path });
+        }
+        let start = JobStart { id, library, state };
         let job = installed.extension().start(&self.registry, name, start)?;
         self.spawn(job, installed.grants())
     }
@@ -156,6 +172,7 @@ impl Host {
         let slice = self.slice;
         thread::Builder::new()
             .name(format!("{} {}", context.job(), context.id()))
+            .stack_size(STACK_BYTES)
             .spawn(move || work(job, platform, slice))
             .map_err(DispatchError::Thread)?;
         Ok(JobHandle::new(context, shared))

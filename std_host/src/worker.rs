@@ -12,13 +12,13 @@ use std::{
 };
 
 use toehold::{
-    Call, CallKey, Checkpoint, Failure, FailureCause, Fault, Interrupt, Job, JobContext, Outcome, Platform,
-    Reply, StartError, Stopped, run,
+    Call, CallKey, Checkpoint, Failure, FailureCause, Fault, Job, JobContext, Outcome, Platform, Reply,
+    StartError, Stopped, run,
 };
 
 use crate::{
     CheckpointFolder,
-    handle::{Ended, JobStatus, Shared},
+    handle::{Ended, Shared},
     operations::{CallContext, Grants, Operations},
 };
 
@@ -26,7 +26,8 @@ use crate::{
 pub(crate) fn work(job: Job, mut platform: StdPlatform, slice: u64) {
     let shared = platform.shared.clone();
     let context = job.context().clone();
-    // A mistake in the interpreter must not leave others waiting for this job for ever.
+    // A mistake of ours must not leave others waiting for this job for ever. (A panic inside of a host function still
+    // aborts: the interpreter can't be unwound.)
     let ended = catch_unwind(AssertUnwindSafe(|| run_to_end(job, &mut platform, slice)));
     shared.end(ended.unwrap_or_else(|_| {
         let fault = Fault::Trap {
@@ -107,12 +108,9 @@ impl StdPlatform {
     }
 
     fn wait_while_paused(&self, context: &JobContext) {
-        while context.control().interrupt() == Interrupt::Pause {
-            // Again after each wake-up: the job may have been resumed and paused again meanwhile.
-            self.shared.set(JobStatus::Paused);
+        while self.shared.show_pause(context) {
             self.shared.signal().wait();
         }
-        self.shared.set(JobStatus::Running);
     }
 }
 

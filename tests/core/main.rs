@@ -1,5 +1,6 @@
 //! What the core does with guests: each test has its own small module, in WebAssembly text.
 
+mod attacks;
 mod faults;
 mod guests;
 mod host_functions;

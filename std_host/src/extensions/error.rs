@@ -36,10 +36,10 @@ pub enum ExtensionError {
         /// What is wrong, with line and column.
         source: serde_json::Error,
     },
-    /// The module lies outside of the extension's folder, by way of a symbolic link.
-    #[error("{path}: `wasm_file` leads to {target}, outside of the extension's folder", path = path.display(), target = target.display())]
+    /// The module or the configuration lies outside of the extension's folder, by way of a symbolic link.
+    #[error("{path}: leads to {target}, outside of the extension's folder", path = path.display(), target = target.display())]
     OutsideFolder {
-        /// The manifest.
+        /// The link.
         path: PathBuf,
         /// Where it leads to.
         target: PathBuf,

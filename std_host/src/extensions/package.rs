@@ -39,10 +39,7 @@ impl Package {
         let manifest: Manifest = from_json(&manifest_path, &manifest_bytes)?;
         let module_path = folder.join(manifest.wasm_file());
         // A link inside the folder may still lead out of it.
-        let target = canonical(&module_path)?;
-        if !target.starts_with(&folder) {
-            return Err(ExtensionError::OutsideFolder { path: manifest_path, target });
-        }
+        stay_inside(&folder, &module_path)?;
         let module = read_file(&module_path, limits.module_bytes as u64)?;
         let config_path = folder.join(CONFIG_FILE);
         let (config, config_bytes) = match read_file(&config_path, JSON_BYTES) {
@@ -51,6 +48,8 @@ impl Package {
             }
             other => {
                 let bytes = other?;
+                // What it says reaches the guest, by `query:config.get`.
+                stay_inside(&folder, &config_path)?;
                 (from_json(&config_path, &bytes)?, bytes)
             }
         };
@@ -101,6 +100,15 @@ fn folder_of(path: &Path) -> Result<PathBuf, ExtensionError> {
         Some(folder) => Ok(folder.to_owned()),
         None => Err(ExtensionError::NoManifest { path }),
     }
+}
+
+/// Refuses a path inside of `folder` that is a link which leads out of it.
+fn stay_inside(folder: &Path, path: &Path) -> Result<(), ExtensionError> {
+    let target = canonical(path)?;
+    if target.starts_with(folder) {
+        return Ok(());
+    }
+    Err(ExtensionError::OutsideFolder { path: path.to_owned(), target })
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, ExtensionError> {

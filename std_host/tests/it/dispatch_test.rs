@@ -187,3 +187,44 @@ fn the_jobs_of_an_extension_share_one_clock() {
     }
     assert_eq!(calls.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
+
+#[test]
+fn a_fresh_start_does_not_overwrite_a_checkpoint() {
+    let test = TestHost::new().loaded();
+    let id = std_host::toehold::Uuid::from_u128(5);
+    let path = test.host.checkpoints().path(id);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, b"toe\x02 of a newer version").unwrap();
+    let dispatch = std_host::Dispatch { id: Some(id), ..std_host::Dispatch::default() };
+    let error = test.host.dispatch("test-extension:counter", dispatch).unwrap_err();
+    assert!(matches!(error, DispatchError::Checkpoint { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"toe\x02 of a newer version");
+}
+
+#[test]
+fn two_writers_of_a_job_never_leave_a_mix() {
+    let test = TestHost::new().loaded();
+    let job = test.dispatch("test-extension:counter", r#"{"target": 5000}"#);
+    while job.context().report().checkpoints == 0 {
+        std::thread::yield_now();
+    }
+    job.cancel();
+    let _ = job.wait();
+    let folder = test.host.checkpoints();
+    let path = folder.path(job.id());
+    let checkpoint = std_host::CheckpointFolder::read(&path).unwrap();
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|writer| {
+                let mut checkpoint = checkpoint.clone();
+                checkpoint.state = vec![writer; 50_000 * usize::from(writer + 1)];
+                scope.spawn(move || (0..100).for_each(|_| folder.save(&checkpoint).unwrap()))
+            })
+            .collect();
+        while !writers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            std_host::CheckpointFolder::read(&path).unwrap();
+        }
+    });
+    let files = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(files, 1, "no temporary file stays");
+}

@@ -94,3 +94,14 @@ fn a_link_does_not_lead_out_of_the_folder() {
     std::os::unix::fs::symlink(&outside, path.join("module.wasm")).unwrap();
     assert!(matches!(manager(&folder).load(&path), Err(ExtensionError::OutsideFolder { .. })));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_configuration_that_is_a_link_to_somebody_elses_file_is_refused() {
+    let folder = Folder::new();
+    let path = folder.add("one", &module(GOOD));
+    let secret = folder.path().join("secret.json");
+    fs::write(&secret, "{\"token\": 1}").unwrap();
+    std::os::unix::fs::symlink(&secret, path.join("config.json")).unwrap();
+    assert!(matches!(manager(&folder).load(&path), Err(ExtensionError::OutsideFolder { .. })));
+}
