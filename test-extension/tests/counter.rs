@@ -72,5 +72,10 @@ fn the_extension_is_what_its_manifest_says() {
     assert_eq!(loaded.code, 0);
     assert_eq!(loaded.logs[0].text, "✓ Test extension initialized!");
     let jobs: Vec<_> = loaded.jobs.iter().map(|job| (job.name, job.export, job.resumable)).collect();
-    assert_eq!(jobs, [("counter", "execute_counter", true), ("wordcount", "execute_wordcount", true)]);
+    let expected = [
+        ("counter", "execute_counter", true),
+        ("wordcount", "execute_wordcount", true),
+        ("crash", "execute_crash", false),
+    ];
+    assert_eq!(jobs, expected);
 }
