@@ -90,6 +90,7 @@ pub(crate) fn link_stub(
 /// Where the slice has not enough fuel left, the rest becomes a debt that counts as used, and [`done`] ends the slice:
 /// the interpreter looks at its fuel only from block to block, and a block can call the host thousands of times. So a
 /// job uses the same fuel in whatever slices, and a guest that keeps the host busy runs out of its slice.
+#[inline]
 pub(crate) fn charge(mut env: impl wasmi::AsContextMut<Data = Guest>, bytes: usize) {
     let cost = CALL_FUEL + bytes as u64 / BYTES_PER_FUEL;
     let mut env = env.as_context_mut();
@@ -301,6 +302,7 @@ pub(crate) fn is_job_name(name: &str) -> bool {
 }
 
 /// Ends a host function that was answered in place.
+#[inline]
 fn done<T: Answer>(env: Env<'_>, answer: T) -> Result<T> {
     if env.data().debt == 0 {
         return Ok(answer);
@@ -313,6 +315,7 @@ fn park<T>(mut env: Env<'_>, request: Request) -> Result<T> {
     Err(wasmi::Error::host(Parked))
 }
 
+#[inline]
 fn with_memory<T>(env: &mut Env<'_>, f: impl FnOnce(&[u8], &mut Guest) -> Result<T, Fault>) -> Result<T> {
     // A `start` function runs before anybody could note where the memory is.
     let memory: Option<Memory> = match env.data().memory {
@@ -330,6 +333,7 @@ fn with_memory<T>(env: &mut Env<'_>, f: impl FnOnce(&[u8], &mut Guest) -> Result
 }
 
 /// Like [`with_memory`], for a function that only the running job may call, with its own id.
+#[inline]
 fn with_job<T>(
     env: &mut Env<'_>,
     function: HostFunction,
