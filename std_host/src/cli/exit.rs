@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     TimedOut = 6,
     /// Nothing ran: an extension, a state or a checkpoint is not as it should be.
     NotStarted = 7,
+    /// The job completed, but logged so much that lines were dropped.
+    LinesDropped = 8,
 }
 
 /// For people, below `--help`.
@@ -34,6 +36,7 @@ Exit codes:
   5  paused (Ctrl-C)
   6  over --timeout
   7  nothing ran: an extension, a state or a checkpoint is not as it should be
+  8  completed, but it logged so much that lines were dropped
 
 Environment:
   TOEHOLD_EXTENSIONS  as --extensions
@@ -56,7 +59,7 @@ impl Exit {
     /// The word for it in output that programs read.
     pub(crate) const fn word(self) -> &'static str {
         match self {
-            Self::Completed => "completed",
+            Self::Completed | Self::LinesDropped => "completed",
             Self::Failed => "failed",
             Self::Fault => "fault",
             Self::Cancelled => "cancelled",

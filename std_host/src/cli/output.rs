@@ -59,6 +59,10 @@ pub(crate) fn ran(ran: &Ran<'_>, json: bool) {
 fn error(ran: &Ran<'_>) -> Option<String> {
     match &ran.ended?.outcome {
         Outcome::Failed(failure) => Some(failure.to_string()),
+        _ if ran.exit == Exit::LinesDropped => Some(format!(
+            "spacedrive_log: {} log lines were over the limit and were dropped",
+            ran.report.log_lines_dropped
+        )),
         _ => None,
     }
 }
@@ -137,7 +141,7 @@ fn for_people(ran: &Ran<'_>) -> String {
         }
     }
     match (ran.exit, ran.checkpoint) {
-        (Exit::Completed, _) | (Exit::NotStarted, _) => {}
+        (Exit::Completed | Exit::LinesDropped | Exit::NotStarted, _) => {}
         (_, Some(path)) => {
             let arguments: String =
                 ran.resume_with.iter().map(|argument| format!(" {}", quoted(argument))).collect();

@@ -88,12 +88,13 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
     let exit = match &ended {
         None => Exit::Paused,
         Some(ended) => match Exit::of(&ended.outcome) {
+            Exit::Completed if report.log_lines_dropped > 0 => Exit::LinesDropped,
             Exit::Cancelled if timed_out.load(Ordering::Relaxed) => Exit::TimedOut,
             exit => exit,
         },
     };
     let checkpoint = host.checkpoints().path(job.id());
-    if matches!(exit, Exit::Completed)
+    if matches!(exit, Exit::Completed | Exit::LinesDropped)
         && let Err(error) = host.checkpoints().remove(job.id())
     {
         log::warn!("{}: {error}", checkpoint.display());
