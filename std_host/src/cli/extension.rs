@@ -72,7 +72,7 @@ fn list(folder: &Path, json: bool) -> Result<Exit, String> {
     let mut exit = Exit::Completed;
     for change in changes {
         if let Change::Failed(error) = change {
-            output::eprint(&format!("error: {}", printable(&error.to_string())));
+            output::eprint(&format!("error: {}", output::one_line(&error.to_string())));
             exit = Exit::NotStarted;
         }
     }

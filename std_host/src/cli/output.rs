@@ -37,7 +37,7 @@ pub(crate) fn eprint(text: &str) {
 
 /// Says that nothing ran, and why.
 pub(crate) fn not_started(message: &str, json: bool) -> Exit {
-    eprint(&format!("error: {}", printable(message)));
+    eprint(&format!("error: {}", one_line(message)));
     if json {
         print(&json!({ "outcome": Exit::NotStarted.word(), "error": message }).to_string());
     }
@@ -52,7 +52,7 @@ pub(crate) fn ran(ran: &Ran<'_>, json: bool) {
         print(&for_people(ran));
     }
     if let Some(error) = error(ran) {
-        eprint(&format!("error: {}: {}", ran.job.context().job(), printable(&error)));
+        eprint(&format!("error: {}: {}", ran.job.context().job(), one_line(&error)));
     }
 }
 
@@ -154,6 +154,12 @@ fn for_people(ran: &Ran<'_>) -> String {
         (_, None) => {}
     }
     lines.join("\n")
+}
+
+/// A message that may come from elsewhere, on one line.
+pub(crate) fn one_line(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    printable(&words.join(" "))
 }
 
 /// A word as a POSIX shell takes it.

@@ -135,6 +135,7 @@ fn prepare(args: &RunArgs) -> Result<Prepared, String> {
         config: args.config.as_deref().map(|text| input::json("--config", text)).transpose()?,
     };
     let mut resume_with = folder_arguments(&config.grants.folders);
+    resume_with.extend(["--data".to_owned(), absolute(&config.data)?.display().to_string()]);
     let host = Host::new(config);
     let job = match &args.resume {
         Some(path) => resume(&host, path)?,
