@@ -75,17 +75,20 @@ mod meter;
 mod module;
 mod pointer;
 mod rate_limit;
+mod record;
 mod registry;
 mod report;
 mod run;
+mod sealed;
 mod start;
 mod step;
+mod store;
 
 /// Milliseconds of a clock that only goes forward, from any origin.
 pub type Millis = u64;
 
 pub use call::{Answer, Call, CallKey, Reply};
-pub use checkpoint::{Checkpoint, CheckpointError, NoticedLimits};
+pub use checkpoint::{Checkpoint, NoticedLimits};
 pub use control::Control;
 pub use extension::{Extension, JobInfo};
 pub use fault::Fault;
@@ -93,10 +96,13 @@ pub use job::Job;
 pub use limits::Limits;
 pub use manifest::{Library, Manifest, ManifestError, Permissions, RateLimits};
 pub use module::{Export, Import, LoadError, ModuleInfo};
+pub use record::{JobRecord, JobState, LastWords, Priority, Sleep, UnixMillis};
 pub use registry::{JobContext, LOG_TAIL_LINES, Registry};
 pub use report::{LogLine, Progress, Report};
 pub use run::{Platform, Stopped, run};
+pub use sealed::FormatError;
 pub use start::{JobStart, StartError};
 pub use step::{Failure, FailureCause, OutOfTurn, Outcome, Step};
+pub use store::{Change, Commit, Saved, Store};
 pub use toehold_abi::{Checkpointed, HostFunction, Interrupt, LogLevel};
 pub use uuid::Uuid;

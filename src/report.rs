@@ -33,14 +33,19 @@ pub struct Report {
 pub struct Progress {
     /// 0.0 to 1.0.
     pub fraction: f32,
+    /// What part of its work it is in, if it says so.
+    pub phase: Option<String>,
+    /// How many of how many steps or items are done, if it says so.
+    pub steps: Option<(u64, u64)>,
     /// What it is at.
     pub message: String,
 }
 
 /// A line that a guest logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// How bad it is.
+    #[serde(with = "level")]
     pub level: LogLevel,
     /// What it says.
     pub text: String,
@@ -59,7 +64,8 @@ impl Report {
     pub(crate) fn set_progress(&mut self, fraction: f32, message: String) -> bool {
         let taken = !fraction.is_nan();
         if taken {
-            self.progress = Some(Progress { fraction: fraction.clamp(0.0, 1.0), message });
+            self.progress =
+                Some(Progress { fraction: fraction.clamp(0.0, 1.0), message, ..Progress::default() });
         } else {
             self.refused = self.refused.saturating_add(1);
         }
@@ -91,9 +97,27 @@ impl Report {
         report.progress =
             self.progress.as_ref().filter(|progress| !progress.fraction.is_nan()).map(|progress| Progress {
                 fraction: progress.fraction.clamp(0.0, 1.0),
+                phase: progress.phase.as_ref().map(|phase| cut(phase, limits.line_bytes)),
+                steps: progress.steps,
                 message: cut(&progress.message, limits.line_bytes),
             });
         report
+    }
+}
+
+/// As the ABI's code.
+mod level {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::LogLevel;
+
+    pub(super) fn serialize<S: Serializer>(level: &LogLevel, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i32(level.code())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<LogLevel, D::Error> {
+        let code = i32::deserialize(from)?;
+        LogLevel::from_code(code).ok_or_else(|| D::Error::custom("no such level"))
     }
 }
 

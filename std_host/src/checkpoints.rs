@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use toehold::{Checkpoint, CheckpointError, Uuid};
+use toehold::{Checkpoint, FormatError, Uuid};
 
 /// A folder with the newest checkpoint of each job, `JOB_ID.checkpoint`.
 ///
@@ -23,7 +23,7 @@ const FILE_BYTES: u64 = 1 << 30;
 /// Why a checkpoint could not be read. Its file is left as it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReadCheckpointError {
+pub enum ReadFormatError {
     /// The file could not be read.
     #[error("{path}: {source}", path = path.display())]
     Read {
@@ -38,7 +38,7 @@ pub enum ReadCheckpointError {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: CheckpointError,
+        source: FormatError,
     },
 }
 
@@ -88,16 +88,16 @@ impl CheckpointFolder {
     /// Reads a checkpoint from its file, wherever that lies.
     ///
     /// # Errors
-    /// [`ReadCheckpointError`], which names the file.
-    pub fn read(path: &Path) -> Result<Checkpoint, ReadCheckpointError> {
-        let read = |source| ReadCheckpointError::Read { path: path.to_owned(), source };
+    /// [`ReadFormatError`], which names the file.
+    pub fn read(path: &Path) -> Result<Checkpoint, ReadFormatError> {
+        let read = |source| ReadFormatError::Read { path: path.to_owned(), source };
         if !fs::metadata(path).map_err(read)?.is_file() {
             return Err(read(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file")));
         }
         let mut bytes = Vec::new();
         File::open(path).map_err(read)?.take(FILE_BYTES).read_to_end(&mut bytes).map_err(read)?;
         Checkpoint::decode(&bytes)
-            .map_err(|source| ReadCheckpointError::Decode { path: path.to_owned(), source })
+            .map_err(|source| ReadFormatError::Decode { path: path.to_owned(), source })
     }
 }
 

@@ -235,7 +235,7 @@ fn a_crafted_checkpoint_cannot_break_the_host() {
     (report.items, report.warnings_dropped, report.log_lines) = (u64::MAX, u64::MAX, u64::MAX);
     (report.log_lines_dropped, report.refused) = (u64::MAX, u64::MAX);
     report.warnings = vec!["x".repeat(100); 100];
-    report.progress = Some(toehold::Progress { fraction: f32::NAN, message: String::new() });
+    report.progress = Some(toehold::Progress { fraction: f32::NAN, ..Default::default() });
     let mut job = extension.resume(&Registry::default(), &checkpoint).unwrap();
     assert_eq!(run(&mut job, &mut desk, SLICE), Stopped::Finished(Outcome::Completed));
     let report = job.context().report();
