@@ -15,6 +15,9 @@ pub const INIT: &str = "plugin_init";
 pub const CLEANUP: &str = "plugin_cleanup";
 /// What the name of a job's export starts with.
 pub const EXECUTE_PREFIX: &str = "execute_";
+/// What the name of the export begins with that migrates older states of the job whose export is `execute_` and the same
+/// rest. Optional (ABI 1.1, only guests made with Toehold's SDK).
+pub const MIGRATE_PREFIX: &str = "migrate_";
 
 /// A function that the host gives to guests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

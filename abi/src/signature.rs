@@ -26,6 +26,10 @@ pub const EXECUTE_SIGNATURE: Signature = Signature {
     results: &[ValueType::I32],
 };
 
+/// `(from_version, state_ptr, state_len: i32) -> i32`: the signature of an export that migrates states.
+pub const MIGRATE_SIGNATURE: Signature =
+    Signature { params: &[ValueType::I32, ValueType::I32, ValueType::I32], results: &[ValueType::I32] };
+
 impl fmt::Display for ValueType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -6,12 +6,12 @@
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 #[cfg(target_arch = "wasm32")]
-pub use wasm::execute;
-#[cfg(target_arch = "wasm32")]
 pub(crate) use wasm::{
     Block, add_warning, call, check_interrupt, checkpoint, increment_bytes, increment_items, log,
     register_job, report_progress,
 };
+#[cfg(target_arch = "wasm32")]
+pub use wasm::{execute, migrate};
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use crate::testing::border::{

@@ -44,15 +44,19 @@ impl fmt::Display for CheckpointError {
 impl core::error::Error for CheckpointError {}
 
 pub(crate) fn save<S: Serialize + ?Sized>(job_id: &Uuid, state: &S) -> Result<(), CheckpointError> {
-    save_json(job_id, serde_json::to_vec(state))
+    save_json(job_id, encode(state)?)
 }
 
-fn save_json(job_id: &Uuid, json: serde_json::Result<Vec<u8>>) -> Result<(), CheckpointError> {
-    let json = json.map_err(|error| CheckpointError::Encode { reason: error.to_string() })?;
+fn save_json(job_id: &Uuid, json: Vec<u8>) -> Result<(), CheckpointError> {
     match Checkpointed::from_code(border::checkpoint(job_id, &json)) {
         Some(Checkpointed::Durable) => Ok(()),
         _ => Err(CheckpointError::NotDurable),
     }
+}
+
+/// The bytes of a state.
+pub(crate) fn encode<S: Serialize + ?Sized>(state: &S) -> Result<Vec<u8>, CheckpointError> {
+    serde_json::to_vec(state).map_err(|error| CheckpointError::Encode { reason: error.to_string() })
 }
 
 /// The state in `bytes`; no bytes are the default state.

@@ -2,15 +2,15 @@ use core::fmt::Display;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use toehold_abi::{Interrupt, LogLevel};
+use toehold_abi::{Interrupt, LogLevel, ProgressStep};
 
 use crate::{CallError, CheckpointError, Interrupted, Result, Uuid, log};
 use crate::{border, call, checkpoint, interrupt};
 
 /// A job's line to the host, for as long as it runs.
 ///
-/// Reports ([`report_progress`](Self::report_progress), [`add_warning`](Self::add_warning), the counters and the log)
-/// never fail and never stop the job.
+/// Reports ([`report_progress`](Self::report_progress), [`report_step`](Self::report_step),
+/// [`add_warning`](Self::add_warning), the counters and the log) never fail and never stop the job.
 #[derive(Debug, Deserialize)]
 pub struct JobContext {
     job_id: Uuid,
@@ -60,6 +60,15 @@ impl JobContext {
     /// Reports how far the job has come, from 0.0 to 1.0. Others are clamped by the host, NaN is dropped.
     pub fn report_progress(&self, progress: f32, message: impl AsRef<str>) {
         border::report_progress(&self.job_id, progress, message.as_ref());
+    }
+
+    /// Reports that `done` of the `total` items of a phase are done, which also gives the progress.
+    ///
+    /// Hosts that know of steps show them apart, others show `[PHASE DONE/TOTAL] MESSAGE`. Without a phase it is `""`;
+    /// brackets in it become round ones. No items at all are progress 1.0.
+    pub fn report_step(&self, phase: &str, done: u64, total: u64, message: impl AsRef<str>) {
+        let step = ProgressStep { phase: Some(phase), done, total, message: message.as_ref() };
+        self.report_progress(step.fraction(), step.to_string());
     }
 
     /// Makes the state durable: after `Ok`, the job never has to go back behind it.

@@ -54,6 +54,43 @@ fn finish(outcome: Result<()>) -> JobResult {
     }
 }
 
+/// One migration of a state: its bytes in the version of today. `None` once it was logged why there are none.
+pub(crate) fn migrate<S: State>(
+    version: u32,
+    from: u32,
+    old: Block,
+    migration: impl FnOnce(u32, &[u8]) -> Result<S>,
+) -> Option<Vec<u8>> {
+    panic::install();
+    match migrated(version, from, &old, migration) {
+        Ok(state) => Some(state),
+        Err(error) => {
+            let text =
+                format_args!("a state of version {from} can't be migrated to version {version}: {error}");
+            log(LogLevel::Error, text);
+            None
+        }
+    }
+}
+
+fn migrated<S: State>(
+    version: u32,
+    from: u32,
+    old: &[u8],
+    migration: impl FnOnce(u32, &[u8]) -> Result<S>,
+) -> Result<Vec<u8>> {
+    if from >= version {
+        return Err(Error::failed(
+            "only older states can be; `state_version` in the manifest must be the `version` of #[job]",
+        ));
+    }
+    // No state is the default state, whatever the version.
+    if old.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(checkpoint::encode(&migration(from, old)?)?)
+}
+
 /// What the export `plugin_init` does; 0 is success.
 pub fn init(jobs: &[JobInfo], author: fn() -> Result<()>) -> i32 {
     panic::install();
@@ -73,3 +110,35 @@ pub const fn cleanup() -> i32 {
 
 /// Holds a job's function to its type on every target, so that a mistake shows without a WebAssembly build.
 pub const fn job_is_sound<S: State>(_job: fn(&JobContext, &mut S) -> Result<()>) {}
+
+/// Holds a migration to its type, with the state of the job that it is for.
+///
+/// ```
+/// # use toehold_sdk::{JobContext, Result, job};
+/// #[job(name = "count", version = 1, migrate = from_text)]
+/// fn count(_ctx: &JobContext, _state: &mut u64) -> Result<()> {
+///     Ok(())
+/// }
+///
+/// fn from_text(_from: u32, old: &[u8]) -> Result<u64> {
+///     Ok(str::from_utf8(old)?.parse()?)
+/// }
+/// ```
+///
+/// Another state is a mistake:
+///
+/// ```compile_fail
+/// # use toehold_sdk::{JobContext, Result, job};
+/// # #[job(name = "count", version = 1, migrate = from_text)]
+/// # fn count(_ctx: &JobContext, _state: &mut u64) -> Result<()> {
+/// #     Ok(())
+/// # }
+/// fn from_text(_from: u32, old: &[u8]) -> Result<i64> {
+///     Ok(str::from_utf8(old)?.parse()?)
+/// }
+/// ```
+pub const fn migration_is_sound<S: State>(
+    _job: fn(&JobContext, &mut S) -> Result<()>,
+    _migration: fn(u32, &[u8]) -> Result<S>,
+) {
+}

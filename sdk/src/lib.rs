@@ -62,6 +62,60 @@
 //! [`macro@extension`] also makes the export `plugin_init`, which registers the jobs. Both macros change nothing about
 //! the items that they stand on, and make exports for WebAssembly only.
 //!
+//! # Progress
+//!
+//! [`JobContext::report_progress`] takes a fraction and a text. A job that goes through items says more with
+//! [`JobContext::report_step`]: hosts then show the phase, and how many of how many are done.
+//!
+//! # Migration of state
+//!
+//! A field that is new needs no more than `#[serde(default)]`. Where a state changes beyond that, the job gets a
+//! `version` for its state and a function that `migrate`s older ones:
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use toehold_sdk::{JobContext, Result, job};
+//!
+//! #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+//! #[serde(default)]
+//! struct Photos {
+//!     folders: Vec<String>,
+//! }
+//!
+//! #[job(name = "photos", version = 2, migrate = from_older)]
+//! fn photos(ctx: &JobContext, state: &mut Photos) -> Result<()> {
+//!     // ...
+//! #   let _ = (ctx, state);
+//!     Ok(())
+//! }
+//!
+//! /// Gets the very bytes that the older version wrote.
+//! fn from_older(version: u32, old: &[u8]) -> Result<Photos> {
+//!     #[derive(Deserialize)]
+//!     struct V1 {
+//!         folder: String,
+//!     }
+//!     match version {
+//!         1 => {
+//!             let old: V1 = serde_json::from_slice(old)?;
+//!             Ok(Photos { folders: vec![old.folder] })
+//!         }
+//!         _ => Err("there was no such version")?,
+//!     }
+//! }
+//!
+//! // The same under `cargo test`:
+//! use toehold_sdk::testing::FakeHost;
+//!
+//! let migrated = FakeHost::new().migrate(from_older, 1, 2, br#"{"folder":"2026"}"#);
+//! assert_eq!(migrated.state, Some(Photos { folders: vec!["2026".into()] }));
+//! ```
+//!
+//! `state_version` in the extension's manifest must be the same number: from it a host knows which version it has, and
+//! which one the job writes. It is one number for the whole extension, so its jobs give the same one. A job whose state
+//! did not change while another's did says so by a migration that reads it as it is. Where the manifest names no
+//! version it is 0, and the first change makes 1 of it.
+//!
 //! # Errors
 //!
 //! Each operation of [`JobContext`] has an error of its own ([`Interrupted`], [`CheckpointError`], [`CallError`]), and
@@ -96,7 +150,7 @@ pub use error::{Error, Result};
 pub use extension::{Extension, JobInfo};
 pub use interrupt::Interrupted;
 pub use log::log;
-pub use toehold_abi::{Interrupt, JobResult, LogLevel};
+pub use toehold_abi::{Interrupt, JobResult, LogLevel, ProgressStep};
 pub use toehold_sdk_macros::{extension, job};
 pub use uuid::{ParseUuidError, Uuid};
 
@@ -104,7 +158,7 @@ pub use uuid::{ParseUuidError, Uuid};
 #[doc(hidden)]
 pub mod __private {
     #[cfg(target_arch = "wasm32")]
-    pub use crate::border::execute;
-    pub use crate::extension::assert_distinct;
-    pub use crate::glue::{cleanup, init, job_is_sound};
+    pub use crate::border::{execute, migrate};
+    pub use crate::extension::{assert_distinct, assert_one_state_version};
+    pub use crate::glue::{cleanup, init, job_is_sound, migration_is_sound};
 }

@@ -28,5 +28,5 @@ mod host;
 mod run;
 
 pub use host::FakeHost;
-pub use run::{Call, Loaded, LogLine, Progress, Run};
+pub use run::{Call, Loaded, LogLine, Migrated, Progress, Run};
 pub use serde_json::{Value, json};

@@ -1,5 +1,6 @@
 //! What the macros make of an extension, as far as it can be seen without WebAssembly.
 
+use toehold_abi::{EXECUTE_PREFIX, MIGRATE_PREFIX};
 use toehold_sdk::testing::FakeHost;
 use toehold_sdk::{Extension, JobContext, LogLevel, Result, extension, job};
 
@@ -17,7 +18,16 @@ fn scan(_ctx: &JobContext, _state: &mut u32) -> Result<()> {
     Ok(())
 }
 
-#[extension(id = "photos", name = "Photos", version = "1.2.3", jobs = [scan, jobs::tidy])]
+#[job(name = "sort", version = 3, migrate = from_older)]
+fn sort(_ctx: &JobContext, _state: &mut u32) -> Result<()> {
+    Ok(())
+}
+
+fn from_older(from: u32, _old: &[u8]) -> Result<u32> {
+    Ok(from)
+}
+
+#[extension(id = "photos", name = "Photos", version = "1.2.3", jobs = [scan, jobs::tidy, sort])]
 struct Photos;
 
 #[extension(id = "broken", name = "Broken", version = "1.2.3", jobs = [scan], init = fail)]
@@ -32,10 +42,23 @@ fn loading_registers_the_jobs_in_order() {
     let loaded = FakeHost::new().load::<Photos>();
     assert_eq!(loaded.code, 0);
     let jobs: Vec<_> = loaded.jobs.iter().map(|job| (job.name, job.export, job.resumable)).collect();
-    assert_eq!(jobs, [("scan", "execute_scan", true), ("tidy-up", "execute_tidy", false)]);
+    assert_eq!(
+        jobs,
+        [("scan", "execute_scan", true), ("tidy-up", "execute_tidy", false), ("sort", "execute_sort", true)]
+    );
     assert_eq!(loaded.logs[0].text, "✓ Photos initialized!");
     assert_eq!(loaded.logs[0].level, LogLevel::Info);
     assert_eq!((Photos::ID, Photos::NAME, Photos::VERSION), ("photos", "Photos", "1.2.3"));
+}
+
+#[test]
+fn a_job_knows_how_its_state_is_migrated() {
+    let states = Photos::JOBS.iter().map(|job| (job.state_version, job.migrate));
+    assert!(states.eq([(0, None), (0, None), (3, Some("migrate_sort"))]));
+    for job in Photos::JOBS {
+        let name = job.export.strip_prefix(EXECUTE_PREFIX).unwrap();
+        assert!(job.migrate.is_none_or(|export| export.strip_prefix(MIGRATE_PREFIX) == Some(name)));
+    }
 }
 
 #[test]

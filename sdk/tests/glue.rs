@@ -268,3 +268,24 @@ fn a_nil_library_is_none() {
     );
     assert_eq!(run.result, JobResult::Completed);
 }
+
+#[test]
+fn a_step_is_a_progress_with_a_message_that_tells_it() {
+    let run = FakeHost::new().run(
+        |ctx, _: &mut Steps| {
+            ctx.report_step("hashing", 3, 12, "notes.txt");
+            ctx.report_step("", 1, 3, String::new());
+            ctx.report_step("[a] b", 0, 0, "[c]");
+            ctx.report_progress(0.5, "half");
+            Ok(())
+        },
+        Steps::default(),
+    );
+    let progress: Vec<_> = run.progress.iter().map(|p| (p.fraction, p.message.as_str())).collect();
+    assert_eq!(
+        progress,
+        [(0.25, "[hashing 3/12] notes.txt"), (1.0 / 3.0, "[1/3]"), (1.0, "[(a) b 0/0] [c]"), (0.5, "half")]
+    );
+    let phases: Vec<_> = run.progress.iter().map(|p| p.step().map(|step| step.phase)).collect();
+    assert_eq!(phases, [Some(Some("hashing")), Some(None), Some(Some("(a) b")), None]);
+}

@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprPath, Ident, Lit, Path, Result, Token};
+use syn::{Error, Expr, ExprLit, ExprPath, Ident, Lit, Path, Result, Token};
 
 pub(crate) struct Args {
     /// How messages call the macro, such as `#[job]`.
@@ -117,6 +117,21 @@ impl Args {
             },
             Some(other) => Err(wrong(other.span(), key, "`true` or `false`", "true")),
         }
+    }
+
+    /// A whole number from 1 to the greatest `u32`.
+    pub(crate) fn number(&self, key: &str, example: &str) -> Result<Option<u32>> {
+        let Some(value) = self.get(key) else {
+            return Ok(None);
+        };
+        let number = match value {
+            Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().unwrap_or(0),
+            _ => 0,
+        };
+        if number == 0 {
+            return Err(wrong(value.span(), key, "a whole number from 1 to 4294967295", example));
+        }
+        Ok(Some(number))
     }
 
     pub(crate) fn path(&self, key: &str, example: &str) -> Result<Option<Path>> {

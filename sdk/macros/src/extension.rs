@@ -42,6 +42,9 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         const _: () = ::toehold_sdk::__private::assert_distinct(
             <#ident as ::toehold_sdk::Extension>::JOBS,
         );
+        const _: () = ::toehold_sdk::__private::assert_one_state_version(
+            <#ident as ::toehold_sdk::Extension>::JOBS,
+        );
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {

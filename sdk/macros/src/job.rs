@@ -1,16 +1,23 @@
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, GenericParam, Ident, ItemFn, Result, ReturnType, Safety, Signature, Type};
+use syn::{Error, FnArg, GenericParam, Ident, ItemFn, Path, Result, ReturnType, Safety, Signature, Type};
 
 use crate::args::Args;
 
 const SHAPE: &str = "a job is `fn name(ctx: &JobContext, state: &mut State) -> Result<()>`";
 
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let args = Args::parse("#[job]", &["name", "resumable"], args, &item)?;
+    let args = Args::parse("#[job]", &["name", "resumable", "version", "migrate"], args, &item)?;
     let name = args.identifier("name", "my-job")?;
     let resumable = args.boolean("resumable")?.unwrap_or(true);
+    let version = args.number("version", "2")?;
+    let migrate = args.path("migrate", "from_older")?;
+    if let (None, Some(migrate)) = (version, &migrate) {
+        let message = "`migrate` needs `version` beside it, the version of the state that the job writes now, \
+                       such as `version = 2`";
+        return Err(Error::new(migrate.span(), message));
+    }
 
     let span = item.span();
     let function: ItemFn =
@@ -28,12 +35,22 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
         ::toehold_sdk::__private::job_is_sound(#ident)
     };
 
+    let version = version.unwrap_or(0);
+    let migrate_export = format!("migrate_{ident}");
+    let (migrate_info, migrate_code) = match migrate {
+        None => (quote!(::core::option::Option::None), TokenStream::new()),
+        Some(path) => (
+            quote!(::core::option::Option::Some(#migrate_export)),
+            migration(&conditions, ident, version, &migrate_export, &path),
+        ),
+    };
+
     Ok(quote! {
         #conditions
         #[doc(hidden)]
         #[allow(non_upper_case_globals)]
         #visibility const #info: ::toehold_sdk::JobInfo =
-            ::toehold_sdk::JobInfo::new(#name, #export, #resumable);
+            ::toehold_sdk::JobInfo::new(#name, #export, #resumable).with_state(#version, #migrate_info);
 
         #conditions
         const _: () = #sound;
@@ -54,7 +71,38 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
                 }
             }
         };
+
+        #migrate_code
     })
+}
+
+/// The export for older states, beside that of the job.
+fn migration(
+    conditions: &TokenStream,
+    job: &Ident,
+    version: u32,
+    export: &str,
+    migrate: &Path,
+) -> TokenStream {
+    let sound = quote_spanned! {migrate.span()=>
+        ::toehold_sdk::__private::migration_is_sound(#job, #migrate)
+    };
+    quote! {
+        #conditions
+        const _: () = #sound;
+
+        #conditions
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            #[unsafe(export_name = #export)]
+            extern "C" fn __toehold_migrate(from_version: i32, state_ptr: i32, state_len: i32) -> i32 {
+                // SAFETY: nobody can name this function but the host, which hands over the block as the ABI says.
+                unsafe {
+                    ::toehold_sdk::__private::migrate(#version, from_version, state_ptr, state_len, #migrate)
+                }
+            }
+        };
+    }
 }
 
 /// What `#[extension]` looks for where a job is listed.

@@ -36,9 +36,13 @@ pub fn extension(args: TokenStream, item: TokenStream) -> TokenStream {
 /// | --- | --- |
 /// | `name` | required: the job is called `EXTENSION_ID:NAME`; `a-z`, `0-9`, `_` and `-` |
 /// | `resumable` | optional, `true` by default: whether it can go on from a checkpoint |
+/// | `version` | optional: the version of the state that it writes, from 1 up; `state_version` in the manifest must be the same |
+/// | `migrate` | optional, needs `version`: a `fn(from: u32, old: &[u8]) -> Result<S>` for states of older versions |
 ///
 /// `S` is anything that implements `Default`, `Serialize` and `Deserialize`. The job is entered with the state of its
 /// last checkpoint, or with that of its dispatch, or with `S::default()`.
+///
+/// With `migrate` the export `migrate_f` is made too. The function gets the bytes that the older version wrote.
 #[proc_macro_attribute]
 pub fn job(args: TokenStream, item: TokenStream) -> TokenStream {
     let item = Tokens::from(item);

@@ -135,6 +135,46 @@ pub unsafe fn execute<S: State>(
     result.code()
 }
 
+/// What the export of a migration calls.
+///
+/// # Safety
+///
+/// Only for the host, through the export: the pair of pointer and length is as for [`execute`].
+pub unsafe fn migrate<S: State>(
+    version: u32,
+    from_version: i32,
+    state_ptr: i32,
+    state_len: i32,
+    migration: fn(u32, &[u8]) -> Result<S>,
+) -> i32 {
+    // SAFETY: it is as this function's own contract says.
+    let old = unsafe { Block::of(state_ptr, state_len) };
+    match glue::migrate(version, from_version as u32, old, migration) {
+        Some(state) => hand_over(&state),
+        None => 0,
+    }
+}
+
+/// A block for the host to read and to free: the length of the bytes, and the bytes. 0 means out of memory.
+fn hand_over(bytes: &[u8]) -> i32 {
+    let header = (bytes.len() as u32).to_le_bytes();
+    let Some(layout) = bytes.len().checked_add(header.len()).and_then(layout) else {
+        return 0;
+    };
+    // SAFETY: the layout is not of size 0.
+    let block = unsafe { std::alloc::alloc(layout) };
+    if block.is_null() {
+        log(LogLevel::Error, "no memory is left to hand over the migrated state");
+        return 0;
+    }
+    // SAFETY: the block is new and as long as header and bytes together.
+    unsafe {
+        ptr::copy_nonoverlapping(header.as_ptr(), block, header.len());
+        ptr::copy_nonoverlapping(bytes.as_ptr(), block.add(header.len()), bytes.len());
+    }
+    block.expose_provenance() as i32
+}
+
 /// Bytes that the host wrote and handed over; freed when dropped.
 pub(crate) struct Block {
     start: *mut u8,
@@ -205,7 +245,8 @@ extern "C" fn wasm_alloc(size: i32) -> i32 {
 ///
 /// # Safety
 ///
-/// Only for the host: the block came from `wasm_alloc` with this very size, and has not been freed or handed over.
+/// Only for the host: the block came from `wasm_alloc` with this very size and has not been handed over, or it is what a
+/// migration returned, of 4 + length bytes. It has not been freed.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn wasm_free(block: i32, size: i32) {
     // SAFETY: as this function's own contract says.
@@ -219,7 +260,7 @@ unsafe extern "C" fn wasm_free(block: i32, size: i32) {
 /// As for [`wasm_free`].
 unsafe fn free(block: *mut u8, size: usize) {
     if let (false, Some(layout)) = (block.is_null(), layout(size)) {
-        // SAFETY: the block came from `wasm_alloc`, which used the same layout for this size.
+        // SAFETY: the block came from `wasm_alloc` or `hand_over`, which used the same layout for this size.
         unsafe { std::alloc::dealloc(block, layout) }
     }
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use toehold_abi::Interrupt;
 
 use super::border;
-use super::run::{Loaded, Run};
-use crate::{Extension, JobContext, Result, State, Uuid, glue};
+use super::run::{Loaded, Migrated, Run};
+use crate::{Extension, JobContext, Result, State, Uuid, checkpoint, glue};
 
 /// A host that does as a test tells it.
 ///
@@ -163,6 +163,27 @@ impl FakeHost {
     pub fn load<E: Extension>(&self) -> Loaded {
         let (code, record) = border::with_host(self.script.clone(), || glue::init(E::JOBS, E::init));
         Loaded { code, jobs: record.jobs, logs: record.logs }
+    }
+
+    /// Migrates the bytes of a state that version `from` of a job wrote to `version`, the one of `#[job]`.
+    ///
+    /// # Panics
+    ///
+    /// With the migration's own panic, and where the job could not read the state that comes of it.
+    pub fn migrate<S: State>(
+        &self,
+        migration: impl FnOnce(u32, &[u8]) -> Result<S>,
+        from: u32,
+        version: u32,
+        old: &[u8],
+    ) -> Migrated<S> {
+        let (bytes, record) =
+            border::with_host(self.script.clone(), || glue::migrate(version, from, old.to_vec(), migration));
+        let state = bytes.as_deref().map(|bytes| match checkpoint::restore(bytes) {
+            Ok(state) => state,
+            Err(error) => panic!("what was migrated is no state of the job: {error}"),
+        });
+        Migrated { state, bytes, logs: record.logs }
     }
 
     fn define(mut self, method: String, operation: Operation) -> Self {

@@ -1,5 +1,5 @@
 use serde_json::Value;
-use toehold_abi::{JobResult, LogLevel};
+use toehold_abi::{JobResult, LogLevel, ProgressStep};
 
 use crate::{JobInfo, Uuid};
 
@@ -41,6 +41,17 @@ pub struct Loaded {
     pub logs: Vec<LogLine>,
 }
 
+/// What a migration of a state came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Migrated<S> {
+    /// The state that the job would be entered with; `None` where it can't be migrated.
+    pub state: Option<S>,
+    /// Its bytes, as the host gets them. No bytes are the default state.
+    pub bytes: Option<Vec<u8>>,
+    /// What was logged, by the migration and by the SDK.
+    pub logs: Vec<LogLine>,
+}
+
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
@@ -57,6 +68,14 @@ pub struct Progress {
     pub fraction: f32,
     /// What the job said to it.
     pub message: String,
+}
+
+impl Progress {
+    /// The step that [`report_step`](crate::JobContext::report_step) reported, if it did.
+    #[must_use]
+    pub fn step(&self) -> Option<ProgressStep<'_>> {
+        ProgressStep::parse(&self.message)
+    }
 }
 
 /// A call of an operation.
