@@ -2,7 +2,22 @@
 //!
 //! - [`counter`]: counts to a target, with progress, checkpoints and interrupts. It needs nothing of the host.
 //! - [`wordcount`]: reads the files of a folder through the host's operations, and counts and hashes them.
-//! - [`crash`]: panics, to see what a host keeps of such a job.
+//! - [`tally`]: has an effect for each item, and sees whether the host carried out any of them twice.
+//! - [`draw`]: keeps what it has drawn in memory only, so that it depends on being replayed faithfully.
+//! - [`nap`]: sleeps, by the host's clock.
+//! - [`family`]: dispatches other jobs.
+//! - [`spin`]: computes and calls nobody, as a load that others must get along with.
+//! - [`flaky`]: panics in its first attempts, to be tried again.
+//! - [`crash`]: panics always, to see what a host keeps of such a job.
+//!
+//! What the jobs call, beside the operations that every host has:
+//!
+//! | method | input | reply |
+//! | --- | --- | --- |
+//! | `action:kv.put` | `{"key": "a/b", "value": …, "if_absent": false}`, the last optional | `{"version": 1}`: how often the key was ever written |
+//! | `action:sleep` | `{"ms": 100}` | anything, once that time is over |
+//! | `action:jobs.dispatch` | `{"job": "test-extension:counter", "state": {…}}` | `{"job_id": "…"}` |
+//! | `query:job.attempt` | none | `{"attempt": 1}`, from 1 up |
 //!
 //! The jobs are ordinary functions, so `cargo test` runs them natively; `cargo xtask guests` builds
 //! `test_extension.wasm`.
@@ -11,6 +26,12 @@
 
 pub mod counter;
 pub mod crash;
+pub mod draw;
+pub mod family;
+pub mod flaky;
+pub mod nap;
+pub mod spin;
+pub mod tally;
 pub mod wordcount;
 
 use toehold_sdk::{LogLevel, Result, extension, log};
@@ -20,7 +41,17 @@ use toehold_sdk::{LogLevel, Result, extension, log};
     id = "test-extension",
     name = "Test Extension",
     version = "0.1.0",
-    jobs = [counter::counter, wordcount::wordcount, crash::crash],
+    jobs = [
+        counter::counter,
+        wordcount::wordcount,
+        tally::tally,
+        draw::draw,
+        nap::nap,
+        family::family,
+        spin::spin,
+        flaky::flaky,
+        crash::crash,
+    ],
     init = init,
 )]
 pub struct TestExtension;

@@ -75,6 +75,12 @@ fn the_extension_is_what_its_manifest_says() {
     let expected = [
         ("counter", "execute_counter", true),
         ("wordcount", "execute_wordcount", true),
+        ("tally", "execute_tally", true),
+        ("draw", "execute_draw", true),
+        ("nap", "execute_nap", true),
+        ("family", "execute_family", true),
+        ("spin", "execute_spin", true),
+        ("flaky", "execute_flaky", true),
         ("crash", "execute_crash", false),
     ];
     assert_eq!(jobs, expected);
