@@ -1,7 +1,7 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use toehold_abi::{Checkpointed, QUERY_PREFIX};
+use toehold_abi::QUERY_PREFIX;
 use uuid::Uuid;
 
 /// A guest's call of an operation, on its way to the shell. It went through permissions and limits already.
@@ -36,9 +36,20 @@ pub type Reply = Result<Vec<u8>, String>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// To [`Step::Call`](crate::Step::Call).
-    Reply(Reply),
-    /// To [`Step::Checkpoint`](crate::Step::Checkpoint): `Durable` only once the store has said so.
-    Checkpointed(Checkpointed),
+    Reply {
+        /// The number of the call's key.
+        call: u64,
+        /// What the operation says.
+        reply: Reply,
+    },
+    /// To [`Step::Commit`](crate::Step::Commit).
+    Committed {
+        /// The commit's number.
+        commit: u64,
+        /// Whether the store has said that it is durable. If not, the guest hears so: a checkpoint is none, an effect is
+        /// not carried out. To try again instead, give no answer yet.
+        durable: bool,
+    },
 }
 
 impl Call {

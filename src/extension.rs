@@ -15,9 +15,9 @@ use uuid::Uuid;
 use wasmi::{ExternType, Linker, Module};
 
 use crate::{
-    Limits, Millis,
+    Limits, Millis, NoticedLimits,
     engine::engine,
-    guest::{Guest, Registration, Role},
+    guest::{Guest, JobRole, Registration, Role},
     host_functions::{self, is_job_name},
     lifecycle,
     limiter::Limiter,
@@ -250,6 +250,11 @@ impl ExtensionShared {
 
     pub(crate) fn guest(self: &Arc<Self>, role: Role) -> Guest {
         Guest::new(self.clone(), Limiter::new(&self.limits), role)
+    }
+
+    /// The guest of a job that brought limits along.
+    pub(crate) fn guest_of_job(self: &Arc<Self>, role: JobRole, limits: NoticedLimits) -> Guest {
+        Guest::new(self.clone(), Limiter::of_job(&self.limits, limits), Role::Job(role))
     }
 }
 

@@ -67,6 +67,15 @@ pub enum Fault {
         /// Bytes of the guest's memory.
         memory: u64,
     },
+    /// A migration returned a state that leaves the guest's memory.
+    MigratedState {
+        /// Where the block with the state starts.
+        pointer: u32,
+        /// Bytes that were to lie there.
+        bytes: u32,
+        /// Bytes of the guest's memory.
+        memory: u64,
+    },
     /// The guest ran into a trap.
     Trap {
         /// The guest's export that the host had called.
@@ -119,6 +128,21 @@ pub enum Fault {
         /// Units that are allowed.
         limit: u64,
     },
+    /// A replay went another way than the run whose journal it follows: the host has another module, other limits, or
+    /// a mistake.
+    Diverged {
+        /// What the journal has.
+        journal: String,
+        /// What the guest did.
+        guest: String,
+    },
+    /// The journal of a run grew over its limit: the job had effects and did not checkpoint and return when it was asked.
+    Journal {
+        /// Bytes that it has.
+        bytes: usize,
+        /// Bytes that are allowed.
+        limit: usize,
+    },
     /// A function returned a code that the ABI does not have, or `plugin_init` or `plugin_cleanup` failed.
     Code {
         /// The guest's export.
@@ -153,6 +177,11 @@ impl fmt::Display for Fault {
                 f,
                 "wasm_alloc: returned {pointer:#x} for {bytes} bytes, outside of the guest's memory of {memory} bytes"
             ),
+            Self::MigratedState { pointer, bytes, memory } => write!(
+                f,
+                "the migrated state at {pointer:#x} with {bytes} bytes lies outside of the guest's memory of {memory} \
+                 bytes"
+            ),
             Self::Trap { export, message } => write!(f, "{export}: trap: {message}"),
             Self::Memory { asked, limit } => write!(
                 f,
@@ -176,6 +205,15 @@ impl fmt::Display for Fault {
                 "instructions without a branch, or one bulk operation, need {required} fuel at once; the limit is {limit}"
             ),
             Self::Fuel { of, limit } => write!(f, "{of}: used up its fuel of {limit}"),
+            Self::Diverged { journal, guest } => write!(
+                f,
+                "the replay differs from the journal: the journal has {journal}, the guest came to {guest}"
+            ),
+            Self::Journal { bytes, limit } => write!(
+                f,
+                "the job got {bytes} bytes of replies since it was entered, the limit is {limit}: it must call \
+                 job_check_interrupt, and checkpoint and return 1 when it is told to pause"
+            ),
             Self::Code { export, code } => write!(f, "{export}: returned {code}"),
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     call::Call,
     extension::ExtensionShared,
     fault::Fault,
+    journal::{CallDigest, Digest, Journal},
     limiter::Limiter,
     registry::JobContext,
     report::{LogLine, Report, cut},
@@ -53,6 +54,10 @@ pub(crate) struct JobRole {
     pub(crate) asks: bool,
     /// Whether the guest was told in this run to stop.
     pub(crate) told: bool,
+    /// Whether the guest is told to pause though nobody asked for it, to be entered again at once; as of the start of
+    /// its slice.
+    pub(crate) reenter: bool,
+    pub(crate) journal: Journal,
 }
 
 /// The guest's function that the host has called.
@@ -63,6 +68,7 @@ pub(crate) enum Within {
     Execute,
     Alloc,
     Cleanup,
+    Migrate,
 }
 
 /// A job that `plugin_init` named, and what it was told.
@@ -79,13 +85,15 @@ pub(crate) struct Registration {
 #[derive(Debug)]
 pub(crate) enum Request {
     /// An operation of the shell.
-    Call(Call),
+    Call(CallDigest, Call),
     /// A reply that the core gives itself: the call was refused.
-    Refused(String),
+    Refused(CallDigest, String),
     /// Nothing: the slice is used up by what the host function cost, and it returns this in the next one.
     Return(Option<i32>),
     /// The guest's state for the store.
     Checkpoint(Vec<u8>),
+    /// Nothing: the state is over its limit, and so not durable.
+    StateTooLarge(Digest),
 }
 
 impl Registration {
@@ -103,6 +111,7 @@ impl Within {
             Self::Execute => "a job",
             Self::Alloc => "wasm_alloc",
             Self::Cleanup => "plugin_cleanup",
+            Self::Migrate => "a migration",
         }
     }
 }
@@ -149,9 +158,19 @@ impl Guest {
     pub(crate) fn ask(&mut self) -> Interrupt {
         self.job().map_or(Interrupt::None, |job| {
             job.asks = true;
-            job.told |= job.interrupt != Interrupt::None;
-            job.interrupt
+            let live = match job.interrupt {
+                Interrupt::None if job.reenter => Interrupt::Pause,
+                asked => asked,
+            };
+            let answer = job.journal.check(live);
+            job.told |= answer != Interrupt::None;
+            answer
         })
+    }
+
+    /// Whether the job gets again what it got before a crash.
+    pub(crate) fn is_replaying(&self) -> bool {
+        matches!(&self.role, Role::Job(job) if job.journal.is_replaying())
     }
 
     /// Changes the job's report; without a job, one that nobody sees.
@@ -164,7 +183,9 @@ impl Guest {
 
     /// Logs a progress, for those who follow a job's log at the debug level. It is no line of the guest's.
     pub(crate) fn log_progress(&self, fraction: f32, message: &str) {
-        if let Role::Job(job) = &self.role {
+        if let Role::Job(job) = &self.role
+            && !job.journal.is_replaying()
+        {
             log::debug!(target: job.context.job(), "{message} ({:.0} %)", fraction * 100.0);
         }
     }
@@ -179,7 +200,8 @@ impl Guest {
         let target: &str = match &self.role {
             Role::Job(job) => {
                 let line = LogLine { level, text: text.clone() };
-                if !job.context.add_log_line(line, &self.extension.limits) {
+                let replaying = job.journal.is_replaying();
+                if !job.context.add_log_line(line, &self.extension.limits, replaying) || replaying {
                     return;
                 }
                 job.context.job()

@@ -1,8 +1,12 @@
 //! The nine host functions, each with its effect on the job or as a request for the shell.
 
-use alloc::{borrow::ToOwned, format, string::ToString};
+use alloc::{
+    borrow::ToOwned,
+    format,
+    string::{String, ToString},
+};
 
-use toehold_abi::{Checkpointed, EXECUTE_SIGNATURE, HostFunction, IMPORT_MODULE, LogLevel, Registered};
+use toehold_abi::{EXECUTE_SIGNATURE, HostFunction, IMPORT_MODULE, LogLevel, Registered};
 use wasmi::{Caller, Extern, FuncType, Linker, Memory, errors::LinkerError};
 
 use crate::{
@@ -10,6 +14,7 @@ use crate::{
     engine::func_type,
     fault::Fault,
     guest::{Guest, Registration, Request, Role, Within},
+    journal::{CallDigest, Digest},
     pointer::Claim,
     report::cut,
 };
@@ -114,41 +119,51 @@ fn call(
     charge(&mut env, method.len().saturating_add(payload.len()));
     let request = with_memory(&mut env, |memory, guest| {
         let payload = payload.read(memory)?;
-        let method_bytes = method.read(memory)?.len();
-        if method_bytes > METHOD_BYTES {
-            return Ok(Request::Refused(format!(
-                "the method's name has {method_bytes} bytes, the limit is {METHOD_BYTES}"
-            )));
+        let name = method.read(memory)?;
+        let mut digest = CallDigest {
+            number: guest.job().map_or(0, |job| job.calls),
+            method: String::from_utf8_lossy(name.get(..METHOD_BYTES).unwrap_or(name)).into_owned(),
+            library: None,
+            payload: Digest::of(payload),
+            refused: true,
+        };
+        if name.len() > METHOD_BYTES {
+            let text = format!("the method's name has {} bytes, the limit is {METHOD_BYTES}", name.len());
+            return Ok(Request::Refused(digest, text));
         }
         let method_name = method.read_str(memory)?;
         let library = match library_ptr {
             0 => None,
             pointer => Some(Claim::uuid(FUNCTION, "library_id", pointer).read_uuid(memory)?),
         };
+        digest.library = library;
         let limit = guest.extension.limits.payload_bytes;
         let job = match &mut guest.role {
             Role::Job(job) if guest.within == Within::Execute => job,
             _ if guest.within == Within::Init => {
                 let text = format!("{method_name}: operations can be called by jobs, not in plugin_init");
-                return Ok(Request::Refused(text));
+                return Ok(Request::Refused(digest, text));
             }
             _ => return Err(Fault::OutOfPlace { function: FUNCTION, within: guest.within.name() }),
         };
         job.calls = job.calls.saturating_add(1);
+        digest.number = job.calls;
         let refused = if payload.len() > limit {
             format!("{method_name}: the payload has {} bytes, the limit is {limit}", payload.len())
         } else if let Err(refused) = guest.extension.permit(method_name, library) {
             refused
         } else {
-            return Ok(Request::Call(Call {
+            digest.refused = false;
+            let call = Call {
                 key: CallKey { job: job.context.id(), number: job.calls },
                 extension: guest.extension.id().to_owned(),
                 method: method_name.to_owned(),
                 library,
                 payload: payload.to_vec(),
-            }));
+            };
+            return Ok(Request::Call(digest, call));
         };
-        Ok(Request::Refused(refused))
+        Ok(Request::Refused(digest, refused))
     })?;
     park(env, request)
 }
@@ -175,9 +190,9 @@ fn report_progress(
     charge(&mut env, message.len());
     with_job(&mut env, FUNCTION, job_id_ptr, |memory, guest| {
         let limit = guest.extension.limits.line_bytes;
-        let message = cut(message.read_str(memory)?, limit);
-        guest.log_progress(progress, &message);
-        if !guest.report(|report| report.set_progress(progress, message)) {
+        let message = message.read_str(memory)?;
+        guest.log_progress(progress, &cut(message, limit));
+        if !guest.report(|report| report.set_progress(progress, message, limit)) {
             guest.log(LogLevel::Warn, "job_report_progress: NaN was refused; progress is 0.0 to 1.0");
         }
         Ok(())
@@ -189,20 +204,18 @@ fn checkpoint(mut env: Env<'_>, job_id_ptr: i32, state_ptr: i32, state_len: i32)
     const FUNCTION: HostFunction = HostFunction::Checkpoint;
     let state = Claim::bytes(FUNCTION, "state", state_ptr, state_len);
     charge(&mut env, state.len());
-    let state = with_job(&mut env, FUNCTION, job_id_ptr, |memory, guest| {
+    let request = with_job(&mut env, FUNCTION, job_id_ptr, |memory, guest| {
         let state = state.read(memory)?;
         let limit = guest.extension.limits.state_bytes;
-        if state.len() > limit {
+        // On replay the journal knows what became of it, wherever the limit was then.
+        if state.len() > limit && !guest.is_replaying() {
             let text = format!("job_checkpoint: the state has {} bytes, the limit is {limit}", state.len());
             guest.log(LogLevel::Warn, &text);
-            return Ok(None);
+            return Ok(Request::StateTooLarge(Digest::of(state)));
         }
-        Ok(Some(state.to_vec()))
+        Ok(Request::Checkpoint(state.to_vec()))
     })?;
-    match state {
-        Some(state) => park(env, Request::Checkpoint(state)),
-        None => done(env, Checkpointed::NotDurable.code()),
-    }
+    park(env, request)
 }
 
 fn check_interrupt(mut env: Env<'_>, job_id_ptr: i32) -> Result<i32> {

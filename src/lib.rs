@@ -14,7 +14,7 @@
 //! - A [`Manifest`] says what an extension asks for, [`Limits`] what the host gives; the lower counts.
 //! - [`Extension::load`] compiles and checks a module, runs its `plugin_init` and notes its jobs.
 //! - [`Extension::start`] makes a [`Job`], [`Job::step`] runs it for a slice. A [`Step`] says what it came to; the
-//!   shell carries out a [`Call`] or stores a [`Checkpoint`], and gives the [`Answer`].
+//!   shell carries out a [`Call`] or stores a [`Commit`], and gives the [`Answer`].
 //! - [`run`] is that loop, over what a [`Platform`] can do.
 //! - Anybody who has a job's [`JobContext`], from the [`Registry`], reads its [`Report`] or asks it to stop.
 //! - What a guest did wrong is a [`Fault`], which says where.
@@ -23,20 +23,23 @@
 //!
 //! ```
 //! use std::task::Poll;
-//! use toehold::{Call, Checkpoint, Extension, Limits, Manifest, Outcome, Platform, Registry, Reply, Stopped};
+//! use std::sync::Arc;
+//! use toehold::{
+//!     Call, Called, Commit, Extension, JobContext, Limits, Manifest, NotDurable, Outcome, Platform, Registry, Stopped,
+//! };
 //!
 //! struct Desk;
 //! impl Platform for Desk {
 //!     fn now(&mut self) -> u64 {
 //!         0
 //!     }
-//!     fn call(&mut self, call: &Call) -> Poll<Reply> {
-//!         Poll::Ready(Err(format!("{}: no such operation", call.method)))
+//!     fn call(&mut self, call: &Arc<Call>) -> Called {
+//!         Called::Ready(Err(format!("{}: no such operation", call.method)))
 //!     }
-//!     fn save(&mut self, _checkpoint: &Checkpoint) -> bool {
-//!         true
+//!     fn commit(&mut self, _job: &JobContext, _commit: &Arc<Commit>) -> Poll<Result<(), NotDurable>> {
+//!         Poll::Ready(Ok(()))
 //!     }
-//!     fn idle(&mut self) {}
+//!     fn idle(&mut self, _until: Option<u64>) {}
 //! }
 //!
 //! let module = wat::parse_str(
@@ -57,6 +60,7 @@
 
 extern crate alloc;
 
+mod bundle;
 mod call;
 mod checkpoint;
 mod control;
@@ -67,6 +71,7 @@ mod guest;
 mod host_functions;
 mod instance;
 mod job;
+mod journal;
 mod lifecycle;
 mod limiter;
 mod limits;
@@ -76,33 +81,41 @@ mod module;
 mod pointer;
 mod rate_limit;
 mod record;
+mod recovery;
 mod registry;
 mod report;
 mod run;
+mod scheduler;
 mod sealed;
 mod start;
 mod step;
 mod store;
+mod upgrade;
 
 /// Milliseconds of a clock that only goes forward, from any origin.
 pub type Millis = u64;
 
+pub use bundle::{Bundle, BundledExtension};
 pub use call::{Answer, Call, CallKey, Reply};
 pub use checkpoint::{Checkpoint, NoticedLimits};
 pub use control::Control;
 pub use extension::{Extension, JobInfo};
 pub use fault::Fault;
 pub use job::Job;
+pub use journal::{CallDigest, Digest, JournalEntry};
 pub use limits::Limits;
 pub use manifest::{Library, Manifest, ManifestError, Permissions, RateLimits};
 pub use module::{Export, Import, LoadError, ModuleInfo};
 pub use record::{JobRecord, JobState, LastWords, Priority, Sleep, UnixMillis};
+pub use recovery::Recovery;
 pub use registry::{JobContext, LOG_TAIL_LINES, Registry};
 pub use report::{LogLine, Progress, Report};
-pub use run::{Platform, Stopped, run};
+pub use run::{Called, NotDurable, Platform, Stopped, run};
+pub use scheduler::{Scheduler, Turn};
 pub use sealed::FormatError;
 pub use start::{JobStart, StartError};
 pub use step::{Failure, FailureCause, OutOfTurn, Outcome, Step};
 pub use store::{Change, Commit, Saved, Store};
-pub use toehold_abi::{Checkpointed, HostFunction, Interrupt, LogLevel};
+pub use toehold_abi::{HostFunction, Interrupt, LogLevel};
+pub use upgrade::UpgradeError;
 pub use uuid::Uuid;

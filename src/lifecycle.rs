@@ -1,4 +1,5 @@
-//! `plugin_init` at load and `plugin_cleanup` at unload: one call each, to its end, under fuel of its own.
+//! `plugin_init` at load, `plugin_cleanup` at unload, and the migration of a state: one call each, to its end, under fuel
+//! of its own.
 
 use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 
@@ -13,6 +14,7 @@ use crate::{
     instance::{Instance, set_fuel, to_fault},
     meter::LONGEST_SLICE,
     module::LoadError,
+    pointer,
 };
 
 /// What `plugin_init` left behind.
@@ -31,7 +33,7 @@ pub(crate) fn load(
     let mut refused: Vec<String> = Vec::new();
     let init = |refused: &mut Vec<String>| {
         let mut instance = instantiate(shared, module, linker, Role::Load)?;
-        let result = call_to_end(&mut instance, INIT, Within::Init);
+        let result = succeed(&mut instance, INIT, Within::Init);
         let registrations = core::mem::take(&mut instance.store.data_mut().registrations);
         let reasons = registrations.iter().filter_map(|registration| {
             let reason = registration.refused.as_ref()?;
@@ -54,8 +56,44 @@ pub(crate) fn unload(
     linker: &Linker<Guest>,
 ) -> Result<(), Fault> {
     let mut instance = instantiate(shared, module, linker, Role::Unload)?;
-    call_to_end(&mut instance, INIT, Within::Init)?;
-    call_to_end(&mut instance, CLEANUP, Within::Cleanup)
+    succeed(&mut instance, INIT, Within::Init)?;
+    succeed(&mut instance, CLEANUP, Within::Cleanup)
+}
+
+/// Makes an instance as at load, and has the guest's `export` migrate a state of an older version. `None` if it can't.
+pub(crate) fn migrate(
+    shared: &Arc<ExtensionShared>,
+    module: &Module,
+    linker: &Linker<Guest>,
+    export: &str,
+    from_version: u32,
+    state: &[u8],
+) -> Result<Option<Vec<u8>>, Fault> {
+    let mut instance = instantiate(shared, module, linker, Role::Unload)?;
+    succeed(&mut instance, INIT, Within::Init)?;
+    let bytes = u32::try_from(state.len()).unwrap_or(u32::MAX);
+    let (pointer, _) = instance.hand_over(&[state], shared.limits.alloc_fuel)?;
+    if pointer == 0 && !state.is_empty() {
+        return Err(Fault::OutOfMemory { bytes });
+    }
+    let arguments = [from_version, pointer, bytes].map(|argument| Val::I32(argument.cast_signed()));
+    let block = call_to_end(&mut instance, export, Within::Migrate, &arguments)?.unwrap_or(0);
+    if block == 0 {
+        return Ok(None);
+    }
+    let memory: &[u8] = match instance.store.data().memory {
+        Some(memory) => memory.data(&instance.store),
+        None => &[],
+    };
+    pointer::migrated(memory, block.cast_unsigned()).map(|state| Some(state.to_vec()))
+}
+
+/// Calls an export that returns nothing or 0, if there is one.
+fn succeed(instance: &mut Instance, export: &str, within: Within) -> Result<(), Fault> {
+    match call_to_end(instance, export, within, &[])? {
+        None | Some(0) => Ok(()),
+        Some(code) => Err(Fault::Code { export: export.to_owned(), code }),
+    }
 }
 
 fn instantiate(
@@ -68,10 +106,15 @@ fn instantiate(
     Instance::new(module, linker, shared.guest(role), fuel).map(|(instance, _)| instance)
 }
 
-/// Calls an export of type `() -> i32` or `()`, if there is one.
-fn call_to_end(instance: &mut Instance, export: &str, within: Within) -> Result<(), Fault> {
+/// Calls an export that returns an `i32` or nothing, if there is one, and gives what it returned.
+fn call_to_end(
+    instance: &mut Instance,
+    export: &str,
+    within: Within,
+    arguments: &[Val],
+) -> Result<Option<i32>, Fault> {
     let Instance { store, instance: handle } = &mut *instance;
-    let Some(func) = handle.get_func(&*store, export) else { return Ok(()) };
+    let Some(func) = handle.get_func(&*store, export) else { return Ok(None) };
     store.data_mut().within = within;
     let limit = store.data().extension.limits.init_fuel;
     let mut budget = Budget { left: limit, granted: 0 };
@@ -79,7 +122,7 @@ fn call_to_end(instance: &mut Instance, export: &str, within: Within) -> Result<
     let count = func.ty(&*store).results().len().min(1);
     let used_up = || Fault::Fuel { of: export.to_owned(), limit };
     budget.grant(store, 0).ok_or_else(used_up)?;
-    let mut call = func.call_resumable(&mut *store, &[], &mut results[..count]);
+    let mut call = func.call_resumable(&mut *store, arguments, &mut results[..count]);
     loop {
         budget.settle(&mut instance.store);
         match call {
@@ -91,7 +134,7 @@ fn call_to_end(instance: &mut Instance, export: &str, within: Within) -> Result<
             Ok(ResumableCall::HostTrap(trap)) => {
                 // Jobs have calls; here each is refused.
                 let value = match instance.store.data_mut().request.take() {
-                    Some(Request::Refused(text)) => {
+                    Some(Request::Refused(_, text)) => {
                         let json = error_json(&text);
                         let length = (json.len() as u32).to_le_bytes();
                         let fuel = instance.store.data().extension.limits.alloc_fuel;
@@ -110,9 +153,8 @@ fn call_to_end(instance: &mut Instance, export: &str, within: Within) -> Result<
         }
     }
     match results {
-        [Val::I32(0)] => Ok(()),
-        [Val::I32(code)] => Err(Fault::Code { export: export.to_owned(), code }),
-        _ => Ok(()),
+        [Val::I32(value)] => Ok(Some(value)),
+        _ => Ok(None),
     }
 }
 

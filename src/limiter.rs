@@ -1,7 +1,7 @@
 use wasmi::{ResourceLimiter, errors::MemoryError};
 use wasmi_core::LimiterError;
 
-use crate::{Limits, fault::Fault};
+use crate::{Limits, NoticedLimits, fault::Fault};
 
 /// Holds an instance to its limits of memory and tables. Growing over one is a fault; [`Limiter::fault`] says which.
 #[derive(Debug)]
@@ -24,10 +24,17 @@ const FREE_GROWTH: usize = 15;
 
 impl Limiter {
     pub(crate) fn new(limits: &Limits) -> Self {
+        Self::of_job(limits, limits.noticed())
+    }
+
+    /// The lower of what the job brought along and what this host gives: the guest can't tell, since going over either
+    /// is a fault.
+    pub(crate) fn of_job(limits: &Limits, job: NoticedLimits) -> Self {
         Self {
-            memory_bytes: limits.memory_bytes,
+            memory_bytes: limits.memory_bytes.min(job.memory_bytes),
             tables: limits.tables,
-            table_elements: limits.table_elements,
+            table_elements: usize::try_from(job.table_elements)
+                .map_or(limits.table_elements, |elements| limits.table_elements.min(elements)),
             instantiated: false,
             memory_asked: 0,
             refused: None,

@@ -35,6 +35,12 @@ pub struct Limits {
     pub payload_bytes: usize,
     /// Bytes of a reply's JSON.
     pub reply_bytes: usize,
+    /// Bytes of the journal of a run: of all replies since the job was last entered, about. At half of it a job is asked
+    /// to checkpoint and is entered again; over it a job that has had an effect since its checkpoint ends as a fault.
+    pub journal_bytes: usize,
+    /// Fuel since a job with effects was last entered, after which it is asked to checkpoint and is entered again: a
+    /// replay after a crash takes as much, and what is used until the job does as it is asked.
+    pub replay_fuel: u64,
     /// Bytes of the state that a job is dispatched with or checkpoints.
     pub state_bytes: usize,
     /// Bytes of a log line, a warning or a progress message; longer ones are cut.
@@ -62,6 +68,8 @@ impl Default for Limits {
             concurrent_jobs: 1_024,
             payload_bytes: 1 << 20,
             reply_bytes: 4 << 20,
+            journal_bytes: 16 << 20,
+            replay_fuel: 2_000_000_000,
             state_bytes: 1 << 20,
             line_bytes: 4 << 10,
             log_lines: 10_000,

@@ -7,7 +7,7 @@ use core::fmt;
 
 use toehold_abi::{
     ALLOC, CLEANUP, EXECUTE_PREFIX, EXECUTE_SIGNATURE, FREE, HostFunction, IMPORT_MODULE, INIT, MEMORY,
-    Signature, ValueType,
+    MIGRATE_SIGNATURE, Signature, ValueType,
 };
 use wasmi::{ExternType, FuncType, Module};
 
@@ -153,6 +153,11 @@ pub(crate) fn check(
 /// Whether a type is that of a job's export.
 pub(crate) fn is_job(ty: &ExternType) -> bool {
     matches!(ty, ExternType::Func(ty) if *ty == func_type(EXECUTE_SIGNATURE))
+}
+
+/// Whether an export can be a job's migration.
+pub(crate) fn is_migration(ty: &ExternType) -> bool {
+    matches!(ty, ExternType::Func(ty) if *ty == func_type(MIGRATE_SIGNATURE))
 }
 
 /// A type as the ABI's documents write it.

@@ -1,6 +1,6 @@
 use core::ops::Range;
 
-use toehold_abi::{HostFunction, UUID_BYTES};
+use toehold_abi::{HostFunction, REPLY_HEADER_BYTES, UUID_BYTES};
 use uuid::Uuid;
 
 use crate::fault::Fault;
@@ -65,6 +65,15 @@ pub(crate) fn block(memory: &mut [u8], pointer: u32, bytes: u32) -> Result<&mut 
         bytes,
         memory: size,
     })
+}
+
+/// The state that a migration returned: its length as `u32`, then its bytes.
+pub(crate) fn migrated(memory: &[u8], pointer: u32) -> Result<&[u8], Fault> {
+    let bad = |bytes: u32| Fault::MigratedState { pointer, bytes, memory: memory.len() as u64 };
+    let header = range(pointer, REPLY_HEADER_BYTES).and_then(|range| memory.get(range)?.first_chunk::<4>());
+    let length = u32::from_le_bytes(*header.ok_or(bad(REPLY_HEADER_BYTES))?);
+    let start = pointer.checked_add(REPLY_HEADER_BYTES).ok_or(bad(length))?;
+    range(start, length).and_then(|range| memory.get(range)).ok_or(bad(length))
 }
 
 fn range(pointer: u32, length: u32) -> Option<Range<usize>> {

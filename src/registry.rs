@@ -28,6 +28,29 @@ struct Shown {
     report: Report,
     fuel_used: u64,
     log_tail: HistoryBuf<LogLine, LOG_TAIL_LINES>,
+    follower: Option<LogFollower>,
+}
+
+/// Log lines for a shell that takes them from time to time.
+#[derive(Debug, Default)]
+struct LogFollower {
+    lines: Vec<LogLine>,
+    bytes: usize,
+    dropped: u64,
+}
+
+/// Bytes of log lines that wait to be taken; a slice can hardly log more.
+const FOLLOWED_BYTES: usize = 1 << 20;
+
+impl LogFollower {
+    fn add(&mut self, line: LogLine) {
+        if self.bytes.saturating_add(line.text.len()) > FOLLOWED_BYTES {
+            self.dropped = self.dropped.saturating_add(1);
+            return;
+        }
+        self.bytes += line.text.len();
+        self.lines.push(line);
+    }
 }
 
 impl JobContext {
@@ -79,6 +102,22 @@ impl JobContext {
         self.shown.lock().log_tail.oldest_ordered().cloned().collect()
     }
 
+    /// From now on, keeps all lines that the guest logs for [`JobContext::take_log`], up to 1 MiB (1,048,576 bytes).
+    pub fn follow_log(&self) {
+        self.shown.lock().follower.get_or_insert_default();
+    }
+
+    /// The lines that the guest has logged since this was called last, oldest first, and how many more there were than
+    /// were kept. None unless [`JobContext::follow_log`] was called. A replay logs nothing again.
+    #[must_use]
+    pub fn take_log(&self) -> (Vec<LogLine>, u64) {
+        let mut shown = self.shown.lock();
+        shown.follower.as_mut().map_or_else(Default::default, |follower| {
+            let taken = core::mem::take(follower);
+            (taken.lines, taken.dropped)
+        })
+    }
+
     pub(crate) fn with_report<R>(&self, change: impl FnOnce(&mut Report) -> R) -> R {
         change(&mut self.shown.lock().report)
     }
@@ -88,10 +127,17 @@ impl JobContext {
     }
 
     /// Notes a log line. Says whether it may be logged, or there were too many; the last ones are kept in any case.
-    pub(crate) fn add_log_line(&self, line: LogLine, limits: &Limits) -> bool {
+    pub(crate) fn add_log_line(&self, line: LogLine, limits: &Limits, replaying: bool) -> bool {
         let mut shown = self.shown.lock();
+        let logged = shown.report.count_log_line(limits.log_lines);
+        if logged
+            && !replaying
+            && let Some(follower) = &mut shown.follower
+        {
+            follower.add(line.clone());
+        }
         shown.log_tail.write(line);
-        shown.report.count_log_line(limits.log_lines)
+        logged
     }
 }
 

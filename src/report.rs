@@ -1,7 +1,7 @@
 use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
-use toehold_abi::LogLevel;
+use toehold_abi::{LogLevel, ProgressStep};
 
 use crate::Limits;
 
@@ -61,11 +61,21 @@ impl Report {
     }
 
     /// Takes a progress from 0.0 to 1.0, clamps others and refuses NaN. Says whether it was taken.
-    pub(crate) fn set_progress(&mut self, fraction: f32, message: String) -> bool {
+    ///
+    /// A message that is a step, `[PHASE DONE/TOTAL] TEXT`, is taken apart. Texts are cut to `limit` bytes.
+    pub(crate) fn set_progress(&mut self, fraction: f32, message: &str, limit: usize) -> bool {
         let taken = !fraction.is_nan();
         if taken {
-            self.progress =
-                Some(Progress { fraction: fraction.clamp(0.0, 1.0), message, ..Progress::default() });
+            let fraction = fraction.clamp(0.0, 1.0);
+            self.progress = Some(match ProgressStep::parse(message) {
+                Some(step) => Progress {
+                    fraction,
+                    phase: step.phase.map(|phase| cut(phase, limit)),
+                    steps: Some((step.done, step.total)),
+                    message: cut(step.message, limit),
+                },
+                None => Progress { fraction, message: cut(message, limit), ..Progress::default() },
+            });
         } else {
             self.refused = self.refused.saturating_add(1);
         }
@@ -160,11 +170,20 @@ mod tests {
     #[test]
     fn nan_is_refused_and_the_rest_clamped() {
         let mut report = Report::default();
-        assert!(report.set_progress(7.0, String::new()));
+        assert!(report.set_progress(7.0, "", 100));
         assert_eq!(report.progress.as_ref().map(|p| p.fraction), Some(1.0));
-        assert!(report.set_progress(f32::NEG_INFINITY, String::new()));
-        assert!(!report.set_progress(f32::NAN, String::from("x")));
+        assert!(report.set_progress(f32::NEG_INFINITY, "", 100));
+        assert!(!report.set_progress(f32::NAN, "x", 100));
         assert_eq!(report.progress, Some(Progress::default()));
         assert_eq!(report.refused, 1);
+    }
+
+    #[test]
+    fn a_step_is_taken_apart() {
+        let mut report = Report::default();
+        assert!(report.set_progress(0.5, "[hashing 3/6] b.txt", 4));
+        let progress = report.progress.unwrap();
+        assert_eq!((progress.phase.as_deref(), progress.steps), (Some("h…"), Some((3, 6))));
+        assert_eq!(progress.message, "b…");
     }
 }

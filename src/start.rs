@@ -1,9 +1,9 @@
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned, string::String, sync::Arc, vec::Vec};
 use core::fmt;
 
 use uuid::Uuid;
 
-use crate::{Checkpoint, Extension, Fault, NoticedLimits, Report, registry::Registry};
+use crate::{Checkpoint, Extension, Fault, Job, NoticedLimits, Report, journal::Journal, registry::Registry};
 
 /// What a job is started with.
 #[derive(Clone, Debug, Default)]
@@ -52,13 +52,6 @@ pub enum StartError {
         /// The extension that is loaded, and its version.
         loaded: String,
     },
-    /// The checkpoint's job had other limits than this host gives, which it could notice.
-    OtherLimits {
-        /// Those that the job had.
-        checkpoint: NoticedLimits,
-        /// Those that it would have here.
-        host: NoticedLimits,
-    },
     /// The job of this name was registered as one that can't go on from a checkpoint.
     NotResumable(String),
 }
@@ -84,10 +77,6 @@ impl fmt::Display for StartError {
                 f,
                 "the checkpoint is of {checkpoint}, but {loaded} is loaded, whose module is another"
             ),
-            Self::OtherLimits { checkpoint, host } => write!(
-                f,
-                "the checkpoint's job ran under other limits than this host is set to: {checkpoint:?}, here {host:?}"
-            ),
             Self::NotResumable(job) => {
                 write!(f, "the job {job:?} was registered as not resumable: start it from the beginning")
             }
@@ -105,6 +94,8 @@ pub(crate) struct Base {
     pub(crate) calls: u64,
     pub(crate) fuel_used: u64,
     pub(crate) report: Report,
+    /// Those that it brings along; those of this host if it starts here.
+    pub(crate) limits: Option<NoticedLimits>,
 }
 
 impl Extension {
@@ -112,30 +103,61 @@ impl Extension {
     ///
     /// # Errors
     /// [`StartError`] says why not; then nothing is left of it.
-    pub fn start(&self, registry: &Registry, job: &str, start: JobStart) -> Result<crate::Job, StartError> {
-        crate::Job::enter(self, registry, job, Base { start, ..Base::default() })
+    pub fn start(&self, registry: &Registry, job: &str, start: JobStart) -> Result<Job, StartError> {
+        self.find_job(job)?;
+        Job::enter(self, registry, job, Base { start, ..Base::default() }, Journal::default())
+    }
+
+    /// What a job is started with, as the checkpoint of sequence 0 that a store keeps of one that has not run yet.
+    ///
+    /// # Errors
+    /// [`StartError::UnknownJob`] and [`StartError::StateTooLarge`].
+    pub fn first_checkpoint(&self, job: &str, start: &JobStart) -> Result<Checkpoint, StartError> {
+        self.find_job(job)?;
+        self.check_state(&start.state)?;
+        let manifest = self.manifest();
+        Ok(Checkpoint {
+            job_id: start.id,
+            library: start.library,
+            extension: manifest.id().to_owned(),
+            extension_version: manifest.version().to_owned(),
+            state_version: manifest.state_version(),
+            module_hash: self.module().hash,
+            job: job.to_owned(),
+            sequence: 0,
+            calls: 0,
+            fuel_used: 0,
+            limits: self.limits().noticed(),
+            report: Report::default(),
+            state: start.state.clone(),
+        })
     }
 
     /// Goes on with a job from its checkpoint, made on this host or on another.
     ///
     /// # Errors
     /// [`StartError`] says why not; the checkpoint is as good as before.
-    pub fn resume(&self, registry: &Registry, checkpoint: &Checkpoint) -> Result<crate::Job, StartError> {
+    pub fn resume(&self, registry: &Registry, checkpoint: &Checkpoint) -> Result<Job, StartError> {
+        if checkpoint.sequence > 0 && !self.find_job(&checkpoint.job)?.resumable {
+            return Err(StartError::NotResumable(checkpoint.job.clone()));
+        }
+        self.enter(registry, checkpoint, Journal::default())
+    }
+
+    /// Enters a job with a checkpoint of this very module.
+    pub(crate) fn enter(
+        &self,
+        registry: &Registry,
+        checkpoint: &Checkpoint,
+        journal: Journal,
+    ) -> Result<Job, StartError> {
         if checkpoint.extension != self.id() || checkpoint.module_hash != self.module().hash {
             return Err(StartError::OtherModule {
                 checkpoint: alloc::format!("{} {}", checkpoint.extension, checkpoint.extension_version),
                 loaded: alloc::format!("{} {}", self.id(), self.manifest().version()),
             });
         }
-        if checkpoint.limits != self.limits().noticed() {
-            return Err(StartError::OtherLimits {
-                checkpoint: checkpoint.limits,
-                host: self.limits().noticed(),
-            });
-        }
-        if !self.find_job(&checkpoint.job)?.resumable {
-            return Err(StartError::NotResumable(checkpoint.job.clone()));
-        }
+        self.find_job(&checkpoint.job)?;
         let base = Base {
             start: JobStart {
                 id: checkpoint.job_id,
@@ -146,8 +168,14 @@ impl Extension {
             calls: checkpoint.calls,
             fuel_used: checkpoint.fuel_used,
             report: checkpoint.report.bounded(self.limits()),
+            limits: Some(checkpoint.limits),
         };
-        crate::Job::enter(self, registry, &checkpoint.job, base)
+        Job::enter(self, registry, &checkpoint.job, base, journal)
+    }
+
+    pub(crate) fn check_state(&self, state: &[u8]) -> Result<(), StartError> {
+        let (bytes, limit) = (state.len(), self.limits().state_bytes);
+        if bytes > limit { Err(StartError::StateTooLarge { bytes, limit }) } else { Ok(()) }
     }
 
     pub(crate) fn find_job(&self, name: &str) -> Result<&crate::JobInfo, StartError> {

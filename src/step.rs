@@ -1,7 +1,7 @@
 use alloc::{string::String, sync::Arc};
 use core::fmt;
 
-use crate::{Call, Checkpoint, Fault};
+use crate::{Call, Commit, Fault};
 
 /// What a job came to in its slice.
 #[derive(Clone, Debug)]
@@ -12,8 +12,9 @@ pub enum Step {
     Paused,
     /// The job waits for an operation: carry it out, then [`Job::answer`](crate::Job::answer).
     Call(Arc<Call>),
-    /// The job waits for its state to become durable: store it, then [`Job::answer`](crate::Job::answer).
-    Checkpoint(Arc<Checkpoint>),
+    /// The job waits for something to become durable, a checkpoint or what its journal says of an effect: store it, then
+    /// [`Job::answer`](crate::Job::answer).
+    Commit(Arc<Commit>),
     /// The run is over; stepping again gives this again.
     Finished(Outcome),
 }
@@ -55,7 +56,7 @@ pub enum FailureCause {
 pub enum OutOfTurn {
     /// It was stepped, but waits for the answer to a call or a checkpoint.
     Waits,
-    /// It was answered, but waits for nothing, or for an answer of the other kind.
+    /// It was answered, but waits for nothing, or for the answer to something else.
     NotAsked,
 }
 
@@ -87,7 +88,9 @@ impl fmt::Display for OutOfTurn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Waits => "the job was stepped while it waits for an answer; answer it first",
-            Self::NotAsked => "the job was given an answer that it does not wait for; step it first",
+            Self::NotAsked => {
+                "the job was given an answer that it does not wait for; look at what it waits for, or step it"
+            }
         })
     }
 }

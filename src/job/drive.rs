@@ -4,7 +4,6 @@
 use alloc::{
     format,
     string::{String, ToString},
-    sync::Arc,
     vec::Vec,
 };
 
@@ -25,6 +24,16 @@ use crate::{
 /// Why the interpreter came back.
 pub(super) type Event = Result<ResumableCall, Error>;
 
+/// What is next for a job.
+pub(super) enum Turn {
+    /// The interpreter came back.
+    Event(Event),
+    /// A host function returns this to the guest.
+    Return(ResumableCallHostTrap, Option<i32>),
+    /// The job stands still.
+    Step(Step),
+}
+
 impl Job {
     /// Calls `plugin_init`, or the job where there is none.
     pub(super) fn begin(&mut self) -> Result<Event, Fault> {
@@ -37,7 +46,7 @@ impl Job {
 
     /// Hands over context and state, and calls the job's export.
     fn execute(&mut self) -> Result<Event, Fault> {
-        let start = &self.base.start;
+        let start = &self.newest.start;
         let context = context_json(start.id, start.library);
         let state = start.state.clone();
         charge(&mut self.instance.store, context.len() + state.len());
@@ -78,34 +87,24 @@ impl Job {
         Ok(pointer)
     }
 
-    /// Writes a reply into the guest. Where it is, or 0.
-    pub(super) fn write_reply(&mut self, reply: Reply) -> Result<i32, Fault> {
+    /// What the guest gets for a reply: JSON, within the limit.
+    pub(super) fn reply_json(&self, reply: Reply) -> Vec<u8> {
         let limit = self.extension.limits().reply_bytes;
-        let json = match reply {
+        match reply {
             Ok(json) if json.len() <= limit => json,
             Ok(json) => refusal(&format!("the reply has {} bytes, the limit is {limit}", json.len()), limit),
             Err(text) => refusal(&text, limit),
-        };
+        }
+    }
+
+    /// Writes a reply into the guest. Where it is, or 0.
+    pub(super) fn write_reply(&mut self, json: &[u8]) -> Result<i32, Fault> {
         charge(&mut self.instance.store, json.len());
         let pointer = match u32::try_from(json.len()) {
-            Ok(length) => self.hand_over(&[&length.to_le_bytes(), &json])?,
+            Ok(length) => self.hand_over(&[&length.to_le_bytes(), json])?,
             Err(_) => 0,
         };
         Ok(pointer.cast_signed())
-    }
-
-    /// Returns from a host function: at once, or in the next slice where nothing is left of this one.
-    pub(super) fn return_to_guest(
-        &mut self,
-        call: ResumableCallHostTrap,
-        value: Option<i32>,
-    ) -> Result<Option<Event>, Fault> {
-        self.meter.settle(&mut self.instance.store);
-        if self.meter.is_spent() {
-            self.phase = Phase::Returning(call, value);
-            return Ok(None);
-        }
-        Ok(Some(self.resume_from_host(call, value)))
     }
 
     pub(super) fn resume_from_host(&mut self, call: ResumableCallHostTrap, value: Option<i32>) -> Event {
@@ -113,52 +112,47 @@ impl Job {
         call.resume(&mut self.instance.store, value.as_slice(), &mut self.returned[..self.results])
     }
 
-    fn refuse(&mut self, call: ResumableCallHostTrap, text: String) -> Result<Option<Event>, Fault> {
-        let value = self.write_reply(Err(text))?;
-        self.return_to_guest(call, Some(value))
-    }
-
     /// Takes the interpreter's word, and goes on for as long as the core can answer by itself.
-    /// No event means that the slice is used up.
-    pub(super) fn drive(&mut self, mut event: Result<Option<Event>, Fault>, now: Millis) -> Step {
+    pub(super) fn drive(&mut self, mut turn: Result<Turn, Fault>, now: Millis) -> Step {
         loop {
             self.meter.settle(&mut self.instance.store);
-            let returned = match event {
-                Ok(Some(returned)) => returned,
-                Ok(None) => return Step::Yielded,
+            turn = match turn {
                 Err(fault) => return self.fault(fault),
-            };
-            event = match returned {
-                Ok(ResumableCall::OutOfFuel(call)) => {
+                Ok(Turn::Step(step)) => return step,
+                Ok(Turn::Return(call, value)) if self.meter.is_spent() => {
+                    // In the next slice: a guest with many calls must not outrun an interrupt.
+                    self.phase = Phase::Returning(call, value);
+                    return Step::Yielded;
+                }
+                Ok(Turn::Return(call, value)) => Ok(Turn::Event(self.resume_from_host(call, value))),
+                Ok(Turn::Event(Ok(ResumableCall::OutOfFuel(call)))) => {
                     self.phase = Phase::Suspended(call);
                     return Step::Yielded;
                 }
-                Ok(ResumableCall::HostTrap(call)) => match self.instance.store.data_mut().request.take() {
-                    Some(Request::Refused(text)) => self.refuse(call, text),
-                    Some(Request::Return(value)) => self.return_to_guest(call, value),
-                    Some(Request::Call(request)) => {
-                        match self.extension.shared().admit(&request.method, now) {
-                            Ok(()) => {
-                                let request = Arc::new(request);
-                                self.phase = Phase::Calling(call, request.clone());
-                                return Step::Call(request);
-                            }
-                            Err(text) => self.refuse(call, text),
-                        }
+                Ok(Turn::Event(Ok(ResumableCall::HostTrap(call)))) => {
+                    match self.instance.store.data_mut().request.take() {
+                        Some(Request::Call(digest, request)) => self.called(call, digest, Ok(request), now),
+                        Some(Request::Refused(digest, text)) => self.called(call, digest, Err(text), now),
+                        Some(Request::Checkpoint(state)) => self.checkpoint(call, state),
+                        Some(Request::StateTooLarge(state)) => self.state_too_large(call, state),
+                        Some(Request::Return(value)) => Ok(Turn::Return(call, value)),
+                        None => return self.trap(call.host_error()),
                     }
-                    Some(Request::Checkpoint(state)) => {
-                        let checkpoint = Arc::new(self.make_checkpoint(state));
-                        self.phase = Phase::Saving(call, checkpoint.clone());
-                        return Step::Checkpoint(checkpoint);
-                    }
-                    None => return self.trap(call.host_error()),
+                }
+                Ok(Turn::Event(Ok(ResumableCall::Finished))) => match self.finished() {
+                    Some(outcome) => return self.ended(outcome),
+                    None => self.execute().map(Turn::Event),
                 },
-                Ok(ResumableCall::Finished) => match self.finished() {
-                    Some(outcome) => return self.finish(outcome),
-                    None => self.execute().map(Some),
-                },
-                Err(error) => return self.trap(&error),
+                Ok(Turn::Event(Err(error))) => return self.trap(&error),
             };
+        }
+    }
+
+    /// A run that is over; on replay, it must be over where it was before.
+    fn ended(&mut self, outcome: Outcome) -> Step {
+        match self.journal().map_or(Ok(()), |journal| journal.end()) {
+            Ok(()) => self.finish(outcome),
+            Err(diverged) => self.fault(diverged.into()),
         }
     }
 

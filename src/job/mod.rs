@@ -1,15 +1,19 @@
 mod drive;
+mod durable;
 
-use alloc::{borrow::ToOwned, format, string::String, sync::Arc, vec::Vec};
+use alloc::{borrow::ToOwned, format, string::String, sync::Arc};
 
-use toehold_abi::{Checkpointed, Interrupt};
+use toehold_abi::Interrupt;
 use wasmi::{ResumableCallHostTrap, ResumableCallOutOfFuel, Val};
 
+use self::{drive::Turn, durable::Then};
 use crate::{
-    Answer, Call, Checkpoint, Extension, Fault, JobContext, Millis, OutOfTurn, Outcome, StartError, Step,
+    Answer, Call, Commit, Extension, Fault, JobContext, Millis, NoticedLimits, OutOfTurn, Outcome, Reply,
+    StartError, Step,
     extension::Place,
     guest::{JobRole, Role},
     instance::{Instance, set_fuel},
+    journal::{Digest, Journal},
     meter::Meter,
     registry::{Entry, Registry},
     start::Base,
@@ -20,8 +24,8 @@ use crate::{
 /// ```text
 /// step(fuel) ──► Yielded      step again
 ///            ──► Paused       step again once it is resumed
-///            ──► Call         ──► answer(Reply)        ──► …
-///            ──► Checkpoint   ──► answer(Checkpointed) ──► …
+///            ──► Call         ──► answer(Reply)     ──► …
+///            ──► Commit       ──► answer(Committed) ──► …
 ///            ──► Finished
 /// ```
 ///
@@ -32,8 +36,15 @@ pub struct Job {
     extension: Extension,
     context: Arc<JobContext>,
     name: String,
-    /// What the job goes on from: its dispatch, or the newest durable checkpoint.
-    base: Base,
+    /// What another run goes on from: the job's dispatch, or its newest durable checkpoint.
+    newest: Base,
+    limits: NoticedLimits,
+    /// The state and the fuel that the job was entered with, and whether it was entered again only for a shorter journal.
+    entered: (Digest, u64),
+    reentered: bool,
+    /// No commit of this run is stored yet.
+    new_run: bool,
+    commits: u64,
     phase: Phase,
     meter: Meter,
     /// What the guest's function that runs has returned, once it has. A `plugin_init` may return nothing: `results` is
@@ -41,7 +52,8 @@ pub struct Job {
     returned: [Val; 1],
     results: usize,
     entry: Entry,
-    place: Place,
+    /// The job's place among those that run at a time, unless it has left it.
+    place: Option<Place>,
 }
 
 enum Phase {
@@ -51,9 +63,15 @@ enum Phase {
     Returning(ResumableCallHostTrap, Option<i32>),
     /// Waits for the answer to a call.
     Calling(ResumableCallHostTrap, Arc<Call>),
-    /// Waits for the answer to a checkpoint.
-    Saving(ResumableCallHostTrap, Arc<Checkpoint>),
+    /// Waits for a commit to become durable, and what then.
+    Committing(ResumableCallHostTrap, Arc<Commit>, Then),
     Finished(Outcome),
+}
+
+/// What a job waited for, with its answer.
+enum Asked {
+    Call(Arc<Call>, Reply),
+    Commit(Then, bool),
 }
 
 impl Job {
@@ -62,13 +80,10 @@ impl Job {
         registry: &Registry,
         name: &str,
         base: Base,
+        journal: Journal,
     ) -> Result<Self, StartError> {
-        extension.find_job(name)?;
+        extension.check_state(&base.start.state)?;
         let limits = extension.limits();
-        let bytes = base.start.state.len();
-        if bytes > limits.state_bytes {
-            return Err(StartError::StateTooLarge { bytes, limit: limits.state_bytes });
-        }
         let place = extension
             .shared()
             .take_place()
@@ -77,31 +92,36 @@ impl Job {
         let entry = registry
             .enter(base.start.id, extension.id(), full_name)
             .ok_or(StartError::Running(base.start.id))?;
-        Self::instantiate(extension.clone(), name.to_owned(), base, entry, place)
+        Self::instantiate(extension.clone(), name.to_owned(), base, journal, entry, Some(place))
     }
 
     fn instantiate(
         extension: Extension,
         name: String,
         base: Base,
+        journal: Journal,
         entry: Entry,
-        place: Place,
+        place: Option<Place>,
     ) -> Result<Self, StartError> {
         let context = entry.context().clone();
         context.with_report(|report| report.clone_from(&base.report));
-        let role = Role::Job(JobRole {
+        let new_run = !journal.is_replaying();
+        let role = JobRole {
             context: context.clone(),
             calls: base.calls,
             interrupt: Interrupt::None,
             asks: false,
             told: false,
-        });
+            reenter: false,
+            journal,
+        };
         let limits = extension.limits();
+        let noticed = base.limits.unwrap_or_else(|| limits.noticed());
         let mut meter = Meter::new(limits, base.fuel_used);
         let (module, linker) = extension.compiled();
         let fuel = limits.init_fuel.min(meter.left());
-        let (instance, used) = Instance::new(module, linker, extension.shared().guest(role), fuel)
-            .map_err(StartError::Instance)?;
+        let guest = extension.shared().guest_of_job(role, noticed);
+        let (instance, used) = Instance::new(module, linker, guest, fuel).map_err(StartError::Instance)?;
         meter.add(used);
         context.set_fuel_used(meter.used());
         Ok(Self {
@@ -109,7 +129,12 @@ impl Job {
             extension,
             context,
             name,
-            base,
+            limits: noticed,
+            entered: (Digest::of(&base.start.state), base.fuel_used),
+            reentered: false,
+            new_run,
+            commits: 0,
+            newest: base,
             phase: Phase::New,
             meter,
             returned: [Val::I32(0)],
@@ -134,7 +159,7 @@ impl Job {
     /// The state that the job goes on from: that of its newest durable checkpoint, else that of its dispatch.
     #[must_use]
     pub fn state(&self) -> &[u8] {
-        &self.base.start.state
+        &self.newest.start.state
     }
 
     /// The call that the job waits for, if it waits for one.
@@ -146,13 +171,32 @@ impl Job {
         }
     }
 
-    /// The checkpoint that the job waits for, if it waits for one.
+    /// The commit that the job waits for, if it waits for one.
     #[must_use]
-    pub fn checkpoint(&self) -> Option<&Arc<Checkpoint>> {
+    pub fn commit(&self) -> Option<&Arc<Commit>> {
         match &self.phase {
-            Phase::Saving(_, checkpoint) => Some(checkpoint),
+            Phase::Committing(_, commit, _) => Some(commit),
             _ => None,
         }
+    }
+
+    /// Whether the job gets again what it got before a crash. Then nothing that it does has an effect.
+    #[must_use]
+    pub fn is_replaying(&self) -> bool {
+        self.instance.store.data().is_replaying()
+    }
+
+    /// Gives the job's place among those that run at a time to others. It must not be stepped until it has one again.
+    pub fn leave_place(&mut self) {
+        self.place = None;
+    }
+
+    /// Takes a place among those that run at a time, unless the job has one. Says whether it has one now.
+    pub fn take_place(&mut self) -> bool {
+        if self.place.is_none() {
+            self.place = self.extension.shared().take_place();
+        }
+        self.place.is_some()
     }
 
     /// Bytes of linear memory that the job has now.
@@ -175,10 +219,10 @@ impl Job {
         let interrupt = self.context.control().interrupt();
         let required = match &self.phase {
             Phase::Finished(outcome) => return Ok(Step::Finished(outcome.clone())),
-            Phase::Calling(..) | Phase::Saving(..) if interrupt == Interrupt::None => {
+            Phase::Calling(..) | Phase::Committing(..) if interrupt == Interrupt::None => {
                 return Err(OutOfTurn::Waits);
             }
-            Phase::Calling(..) | Phase::Saving(..) => return Ok(self.stop(interrupt)),
+            Phase::Calling(..) | Phase::Committing(..) => return Ok(self.stop(interrupt)),
             Phase::New | Phase::Returning(..) => 0,
             Phase::Suspended(call) => call.required_fuel(),
         };
@@ -202,23 +246,26 @@ impl Job {
             Phase::Returning(call, value) => Ok(self.resume_from_host(call, value)),
             _ => self.begin(),
         };
-        let step = self.drive(event.map(Some), now);
+        let step = self.drive(event.map(Turn::Event), now);
         Ok(self.settled(step))
     }
 
     /// Gives the job what it waits for, and goes on with what is left of its slice.
     ///
     /// # Errors
-    /// [`OutOfTurn::NotAsked`] if the job does not wait for an answer of this kind.
+    /// [`OutOfTurn::NotAsked`] if the job does not wait for this very answer.
     pub fn answer(&mut self, answer: Answer, now: Millis) -> Result<Step, OutOfTurn> {
         let interrupt = self.context.control().interrupt();
-        let (call, answer) = match (core::mem::replace(&mut self.phase, Phase::New), answer) {
-            (Phase::Calling(call, _), Answer::Reply(reply)) => (call, Ok(reply)),
-            (Phase::Saving(call, checkpoint), Answer::Checkpointed(answer)) => {
-                if answer == Checkpointed::Durable {
-                    self.note_durable(&checkpoint);
-                }
-                (call, Err(answer))
+        let (call, asked) = match (core::mem::replace(&mut self.phase, Phase::New), answer) {
+            (Phase::Calling(trap, call), Answer::Reply { call: number, reply })
+                if call.key.number == number =>
+            {
+                (trap, Asked::Call(call, reply))
+            }
+            (Phase::Committing(trap, commit, then), Answer::Committed { commit: number, durable })
+                if commit.number == number =>
+            {
+                (trap, Asked::Commit(then, durable))
             }
             (phase, _) => {
                 self.phase = phase;
@@ -230,20 +277,18 @@ impl Job {
         if goes_on {
             self.tell(interrupt);
         }
-        let value = match answer {
-            Ok(reply) => self.write_reply(reply),
-            Err(answer) => Ok(answer.code()),
+        let turn = match asked {
+            Asked::Call(request, reply) => self.replied(call, &request, reply),
+            Asked::Commit(then, durable) => self.committed(call, then, durable),
         };
-        let step = match value {
-            Ok(value) if goes_on => {
-                let event = self.return_to_guest(call, Some(value));
-                self.drive(event, now)
-            }
-            Ok(value) => {
-                self.phase = Phase::Returning(call, Some(value));
+        let step = match turn {
+            // What it got is kept for when it goes on.
+            Ok(Turn::Return(call, value)) if !goes_on => {
+                self.phase = Phase::Returning(call, value);
                 self.stop(interrupt)
             }
-            Err(fault) => self.fault(fault),
+            Ok(Turn::Step(Step::Call(_))) if !goes_on => self.stop(interrupt),
+            turn => self.drive(turn, now),
         };
         Ok(self.settled(step))
     }
@@ -255,43 +300,19 @@ impl Job {
     /// # Errors
     /// [`StartError::Instance`] if the instance can't be made, for want of memory or of fuel.
     pub fn next_run(self) -> Result<Self, StartError> {
-        let Self { instance, extension, name, mut base, meter, entry, place, .. } = self;
+        let told_to_reenter = self.role().is_some_and(|role| role.reenter);
+        let Self { instance, extension, name, mut newest, meter, entry, place, commits, entered, .. } = self;
         drop(instance); // Its memory may be needed for the next one.
-        base.fuel_used = meter.used();
+        newest.fuel_used = meter.used();
         // What was logged stays logged: another run is no way around the limit.
         let report = entry.context().report();
-        (base.report.log_lines, base.report.log_lines_dropped) = (report.log_lines, report.log_lines_dropped);
-        Self::instantiate(extension, name, base, entry, place)
-    }
-
-    fn make_checkpoint(&self, state: Vec<u8>) -> Checkpoint {
-        let manifest = self.extension.manifest();
-        let sequence = self.base.sequence.saturating_add(1);
-        let mut report = self.context.report();
-        report.checkpoints = sequence;
-        Checkpoint {
-            job_id: self.base.start.id,
-            library: self.base.start.library,
-            extension: manifest.id().to_owned(),
-            extension_version: manifest.version().to_owned(),
-            state_version: manifest.state_version(),
-            module_hash: self.extension.module().hash,
-            job: self.name.clone(),
-            sequence,
-            calls: self.role().map_or(0, |role| role.calls),
-            fuel_used: self.meter.used(),
-            limits: self.extension.limits().noticed(),
-            report,
-            state,
-        }
-    }
-
-    fn note_durable(&mut self, checkpoint: &Checkpoint) {
-        self.base.start.state.clone_from(&checkpoint.state);
-        self.base.sequence = checkpoint.sequence;
-        self.base.calls = checkpoint.calls;
-        self.base.report.clone_from(&checkpoint.report);
-        self.context.with_report(|report| report.checkpoints = checkpoint.sequence);
+        (newest.report.log_lines, newest.report.log_lines_dropped) =
+            (report.log_lines, report.log_lines_dropped);
+        entry.context().control().reentered();
+        let mut next = Self::instantiate(extension, name, newest, Journal::default(), entry, place)?;
+        next.commits = commits;
+        next.reentered = told_to_reenter && entered.0 == next.entered.0;
+        Ok(next)
     }
 
     fn role(&self) -> Option<&JobRole> {
@@ -309,8 +330,10 @@ impl Job {
 
     /// What the guest gets to hear when it asks.
     fn tell(&mut self, interrupt: Interrupt) {
+        let reenter = self.is_to_reenter();
         if let Some(role) = self.instance.store.data_mut().job() {
             role.interrupt = interrupt;
+            role.reenter = reenter;
         }
     }
 

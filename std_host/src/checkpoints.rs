@@ -23,7 +23,7 @@ const FILE_BYTES: u64 = 1 << 30;
 /// Why a checkpoint could not be read. Its file is left as it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReadFormatError {
+pub enum ReadCheckpointError {
     /// The file could not be read.
     #[error("{path}: {source}", path = path.display())]
     Read {
@@ -88,16 +88,16 @@ impl CheckpointFolder {
     /// Reads a checkpoint from its file, wherever that lies.
     ///
     /// # Errors
-    /// [`ReadFormatError`], which names the file.
-    pub fn read(path: &Path) -> Result<Checkpoint, ReadFormatError> {
-        let read = |source| ReadFormatError::Read { path: path.to_owned(), source };
+    /// [`ReadCheckpointError`], which names the file.
+    pub fn read(path: &Path) -> Result<Checkpoint, ReadCheckpointError> {
+        let read = |source| ReadCheckpointError::Read { path: path.to_owned(), source };
         if !fs::metadata(path).map_err(read)?.is_file() {
             return Err(read(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file")));
         }
         let mut bytes = Vec::new();
         File::open(path).map_err(read)?.take(FILE_BYTES).read_to_end(&mut bytes).map_err(read)?;
         Checkpoint::decode(&bytes)
-            .map_err(|source| ReadFormatError::Decode { path: path.to_owned(), source })
+            .map_err(|source| ReadCheckpointError::Decode { path: path.to_owned(), source })
     }
 }
 

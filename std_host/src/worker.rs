@@ -12,8 +12,8 @@ use std::{
 };
 
 use toehold::{
-    Call, CallKey, Checkpoint, Failure, FailureCause, Fault, Job, JobContext, Outcome, Platform, Reply,
-    StartError, Stopped, run,
+    Call, CallKey, Called, Commit, Failure, FailureCause, Fault, Job, JobContext, NotDurable, Outcome,
+    Platform, Reply, StartError, Stopped, run,
 };
 
 use crate::{
@@ -55,6 +55,11 @@ fn run_to_end(mut job: Job, platform: &mut StdPlatform, slice: u64) -> Ended {
             Stopped::Finished(outcome) => {
                 let memory = job.memory_bytes();
                 return Ended::new(outcome, &context, job.state().to_vec(), memory);
+            }
+            // A checkpoint that fails is refused, never held.
+            held => {
+                log::error!("{}: {held:?}", context.job());
+                context.control().cancel();
             }
         }
     }
@@ -119,22 +124,24 @@ impl Platform for StdPlatform {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn call(&mut self, call: &Call) -> Poll<Reply> {
-        self.operator.poll(call, &self.shared)
-    }
-
-    fn save(&mut self, checkpoint: &Checkpoint) -> bool {
-        match self.checkpoints.save(checkpoint) {
-            Ok(()) => true,
-            Err(error) => {
-                let path = self.checkpoints.path(checkpoint.job_id);
-                log::error!("checkpoint {} is not durable: {}: {error}", checkpoint.sequence, path.display());
-                false
-            }
+    fn call(&mut self, call: &Arc<Call>) -> Called {
+        match self.operator.poll(call, &self.shared) {
+            Poll::Ready(reply) => Called::Ready(reply),
+            Poll::Pending => Called::Pending,
         }
     }
 
-    fn idle(&mut self) {
+    /// Keeps checkpoints only: a job that is cut off goes on from the newest one.
+    fn commit(&mut self, _job: &JobContext, commit: &Arc<Commit>) -> Poll<Result<(), NotDurable>> {
+        let Some(checkpoint) = &commit.checkpoint else { return Poll::Ready(Ok(())) };
+        Poll::Ready(self.checkpoints.save(checkpoint).map_err(|error| {
+            let path = self.checkpoints.path(checkpoint.job_id);
+            log::error!("checkpoint {} is not durable: {}: {error}", checkpoint.sequence, path.display());
+            NotDurable::Refused
+        }))
+    }
+
+    fn idle(&mut self, _until: Option<u64>) {
         self.shared.signal().wait();
     }
 }

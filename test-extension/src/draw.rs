@@ -10,33 +10,33 @@ const LENGTH: u64 = 16;
 /// What the job keeps: of what it has drawn nothing, by intent.
 ///
 /// So a run that is replayed after a crash must be given the very values that it was given before, or its effects don't
-/// fit together. A new run, which goes on from a checkpoint, draws anew and starts over.
+/// fit together. A new run, which goes on from a checkpoint, draws anew for what is left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DrawState {
     /// How many effects there are.
     pub rounds: u64,
-    /// Whether half of them were there at the last checkpoint.
-    pub drawn: bool,
+    /// How many were there at the last checkpoint.
+    pub done: u64,
 }
 
 impl Default for DrawState {
     fn default() -> Self {
-        Self { rounds: 20, drawn: false }
+        Self { rounds: 20, done: 0 }
     }
 }
 
-/// Draws once, and puts what it has drawn under each of its keys.
+/// Draws once, and puts what it has drawn under each of the keys that are left.
 #[job(name = "draw")]
 pub fn draw(ctx: &JobContext, state: &mut DrawState) -> Result<()> {
     let drawn = Drawn::of(ctx)?;
-    for i in 0..state.rounds {
+    while state.done < state.rounds {
         ctx.check_interrupt()?;
-        drawn.put(ctx, i)?;
+        drawn.put(ctx, state.done)?;
+        state.done += 1;
         ctx.increment_items(1);
-        ctx.report_step("drawing", i + 1, state.rounds, "");
-        if i + 1 == state.rounds / 2 {
-            state.drawn = true;
+        ctx.report_step("drawing", state.done, state.rounds, "");
+        if state.done == state.rounds / 2 {
             ctx.checkpoint(state)?;
         }
     }

@@ -1,6 +1,6 @@
 //! Guests that once brought the host down, or got around a limit.
 
-use toehold::{Answer, Checkpointed, Limits, Outcome, Step};
+use toehold::{Limits, Outcome, Step};
 
 use crate::guests::*;
 
@@ -9,7 +9,7 @@ fn steps(job: &mut toehold::Job, fuel: u64, steps: usize) -> Step {
     let mut step = job.step(fuel, 0).unwrap();
     for _ in 0..steps {
         step = match step {
-            Step::Checkpoint(_) => job.answer(Answer::Checkpointed(Checkpointed::Durable), 0).unwrap(),
+            Step::Commit(commit) => job.answer(durable(&commit), 0).unwrap(),
             Step::Yielded => job.step(fuel, 0).unwrap(),
             other => return other,
         };
@@ -70,9 +70,9 @@ fn a_block_full_of_host_calls_is_cut_into_slices() {
 fn a_block_full_of_checkpoints_ends_with_a_cancel() {
     let save = "(drop (call $checkpoint (i32.const 64) (i32.const 112) (i32.const 5)))".repeat(1_000);
     let mut job = job(&format!("{save} (i32.const 0)"));
-    assert!(matches!(job.step(SLICE, 0), Ok(Step::Checkpoint(_))));
+    let Ok(Step::Commit(commit)) = job.step(SLICE, 0) else { panic!("no commit") };
     job.context().control().cancel();
-    let step = job.answer(Answer::Checkpointed(Checkpointed::Durable), 0);
+    let step = job.answer(durable(&commit), 0);
     assert!(matches!(step, Ok(Step::Finished(Outcome::Cancelled))), "{step:?}");
     assert_eq!(job.context().report().checkpoints, 1, "what became durable counts");
 }
@@ -82,9 +82,9 @@ fn a_paused_job_takes_its_answer_and_goes_on_later() {
     let mut job = job(
         "(call $items (i32.const 64) (i64.const 1)) (call $checkpoint (i32.const 64) (i32.const 112) (i32.const 5))",
     );
-    assert!(matches!(job.step(SLICE, 0), Ok(Step::Checkpoint(_))));
+    let Ok(Step::Commit(commit)) = job.step(SLICE, 0) else { panic!("no commit") };
     job.context().control().pause();
-    assert!(matches!(job.answer(Answer::Checkpointed(Checkpointed::Durable), 0), Ok(Step::Paused)));
+    assert!(matches!(job.answer(durable(&commit), 0), Ok(Step::Paused)));
     assert_eq!(job.state(), b"hello");
     job.context().control().resume();
     assert!(matches!(job.step(SLICE, 0), Ok(Step::Finished(Outcome::Completed))));

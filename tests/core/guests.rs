@@ -1,10 +1,10 @@
 //! Modules to test with, and a shell that notes what it is asked.
 
-use std::{collections::VecDeque, task::Poll};
+use std::{collections::VecDeque, sync::Arc, task::Poll};
 
 use toehold::{
-    Call, Checkpoint, Extension, Job, JobStart, Limits, LoadError, Manifest, Outcome, Permissions, Platform,
-    Registry, Reply, Stopped, Uuid, run,
+    Answer, Call, Called, Checkpoint, Commit, Extension, Job, JobContext, JobStart, Limits, LoadError,
+    Manifest, NotDurable, Outcome, Permissions, Platform, Registry, Reply, Stopped, Uuid, run,
 };
 
 pub(crate) const SLICE: u64 = 100_000;
@@ -82,7 +82,7 @@ pub(crate) fn with_state(state: &[u8]) -> JobStart {
 pub(crate) fn finish(job: &mut Job) -> Outcome {
     match run(job, &mut Desk::default(), SLICE) {
         Stopped::Finished(outcome) => outcome,
-        Stopped::Paused => panic!("nobody paused the job"),
+        other => panic!("nobody stopped the job: {other:?}"),
     }
 }
 
@@ -92,6 +92,16 @@ pub(crate) fn failure(outcome: &Outcome) -> String {
         Outcome::Failed(failure) => failure.to_string(),
         _ => String::new(),
     }
+}
+
+/// The answer to a call.
+pub(crate) fn reply(call: &Call, reply: Reply) -> Answer {
+    Answer::Reply { call: call.key.number, reply }
+}
+
+/// The answer to a commit that was stored.
+pub(crate) fn durable(commit: &Commit) -> Answer {
+    Answer::Committed { commit: commit.number, durable: true }
 }
 
 /// A shell: notes calls and checkpoints, and answers each call with the next of `replies` or with `{}`.
@@ -109,19 +119,20 @@ impl Platform for Desk {
         self.now
     }
 
-    fn call(&mut self, call: &Call) -> Poll<Reply> {
-        self.calls.push(call.clone());
-        Poll::Ready(self.replies.pop_front().unwrap_or(Ok(b"{}".to_vec())))
+    fn call(&mut self, call: &Arc<Call>) -> Called {
+        self.calls.push((**call).clone());
+        Called::Ready(self.replies.pop_front().unwrap_or(Ok(b"{}".to_vec())))
     }
 
-    fn save(&mut self, checkpoint: &Checkpoint) -> bool {
-        if !self.full {
-            self.saved.push(checkpoint.clone());
+    fn commit(&mut self, _job: &JobContext, commit: &Arc<Commit>) -> Poll<Result<(), NotDurable>> {
+        if self.full {
+            return Poll::Ready(Err(NotDurable::Refused));
         }
-        !self.full
+        self.saved.extend(commit.checkpoint.as_deref().cloned());
+        Poll::Ready(Ok(()))
     }
 
-    fn idle(&mut self) {
+    fn idle(&mut self, _until: Option<u64>) {
         unreachable!("every reply is ready at once");
     }
 }

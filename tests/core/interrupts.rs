@@ -1,6 +1,12 @@
-use std::{sync::mpsc, thread};
+use std::{
+    sync::{Arc, mpsc},
+    task::Poll,
+    thread,
+};
 
-use toehold::{Extension, Job, Limits, OutOfTurn, Outcome, Registry, Step, Stopped, run};
+use toehold::{
+    Commit, Extension, Job, JobContext, Limits, NotDurable, OutOfTurn, Outcome, Registry, Step, Stopped, run,
+};
 
 use crate::guests::*;
 
@@ -21,25 +27,23 @@ fn endless(body: &str) -> Extension {
 }
 
 /// Runs a job on a thread of its own; gives what steers it, once it is known to run.
-fn running(
-    extension: &Extension,
-) -> (thread::JoinHandle<(Job, Stopped)>, std::sync::Arc<toehold::JobContext>) {
+fn running(extension: &Extension) -> (thread::JoinHandle<(Job, Stopped)>, Arc<JobContext>) {
     struct Tell(Option<mpsc::Sender<()>>);
     impl toehold::Platform for Tell {
         fn now(&mut self) -> u64 {
             0
         }
-        fn call(&mut self, _call: &toehold::Call) -> std::task::Poll<toehold::Reply> {
-            std::task::Poll::Pending
+        fn call(&mut self, _call: &Arc<toehold::Call>) -> toehold::Called {
+            toehold::Called::Pending
         }
-        fn save(&mut self, _checkpoint: &toehold::Checkpoint) -> bool {
-            true
+        fn commit(&mut self, _job: &JobContext, _commit: &Arc<Commit>) -> Poll<Result<(), NotDurable>> {
+            Poll::Ready(Ok(()))
         }
-        fn idle(&mut self) {
+        fn idle(&mut self, _until: Option<u64>) {
             self.yielded_once();
             thread::yield_now();
         }
-        fn yielded(&mut self, _job: &toehold::JobContext) {
+        fn yielded(&mut self, _job: &JobContext) {
             self.yielded_once();
         }
     }
@@ -146,13 +150,14 @@ fn out_of_turn_nothing_happens() {
     let mut job = job(
         "(drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 0) (i32.const 0))) (i32.const 0)",
     );
-    let saved = toehold::Answer::Checkpointed(toehold::Checkpointed::Durable);
+    let saved = toehold::Answer::Committed { commit: 1, durable: true };
     assert_eq!(job.answer(saved.clone(), 0).unwrap_err(), OutOfTurn::NotAsked);
-    assert!(matches!(job.step(SLICE, 0), Ok(Step::Call(_))));
+    let Ok(Step::Call(call)) = job.step(SLICE, 0) else { panic!("no call") };
     assert_eq!(job.step(SLICE, 0).unwrap_err(), OutOfTurn::Waits);
     assert_eq!(job.answer(saved, 0).unwrap_err(), OutOfTurn::NotAsked);
-    let reply = toehold::Answer::Reply(Ok(b"1".to_vec()));
-    assert!(matches!(job.answer(reply, 0), Ok(Step::Finished(Outcome::Completed))));
+    let late = toehold::Answer::Reply { call: call.key.number - 1, reply: Ok(b"1".to_vec()) };
+    assert_eq!(job.answer(late, 0).unwrap_err(), OutOfTurn::NotAsked);
+    assert!(matches!(job.answer(reply(&call, Ok(b"1".to_vec())), 0), Ok(Step::Finished(Outcome::Completed))));
     assert!(matches!(job.step(SLICE, 0), Ok(Step::Finished(Outcome::Completed))));
 }
 

@@ -7,4 +7,6 @@ mod host_functions;
 mod interrupts;
 mod limits;
 mod load;
+mod recovery;
+mod scheduler;
 mod slices;

@@ -2,7 +2,7 @@
 //! straight.
 
 use proptest::prelude::*;
-use toehold::{Answer, Checkpoint, Checkpointed, Extension, Job, Limits, Outcome, Report, Step};
+use toehold::{Checkpoint, Extension, Job, Limits, Outcome, Report, Step};
 
 use crate::guests::*;
 
@@ -73,12 +73,12 @@ fn observe(mut job: Job, mut next: impl FnMut() -> (u64, bool)) -> Seen {
             Step::Yielded => {}
             Step::Paused => panic!("nobody paused"),
             Step::Call(call) => {
-                answer = Some(Answer::Reply(Ok(format!("[{}]", call.key.number).into_bytes())));
+                answer = Some(reply(&call, Ok(format!("[{}]", call.key.number).into_bytes())));
                 calls.push(format!("{call:?}"));
             }
-            Step::Checkpoint(checkpoint) => {
-                answer = Some(Answer::Checkpointed(Checkpointed::Durable));
-                checkpoints.push((*checkpoint).clone());
+            Step::Commit(commit) => {
+                answer = Some(durable(&commit));
+                checkpoints.extend(commit.checkpoint.as_deref().cloned());
             }
             Step::Finished(outcome) => {
                 let (report, fuel) = (job.context().report(), job.context().fuel_used());
@@ -166,7 +166,7 @@ proptest! {
             match step {
                 Step::Yielded => {}
                 Step::Paused => held = true,
-                Step::Checkpoint(_) => answer = Some(Answer::Checkpointed(Checkpointed::Durable)),
+                Step::Commit(commit) => answer = Some(durable(&commit)),
                 Step::Call(call) => panic!("{call:?}"),
                 Step::Finished(Outcome::Interrupted) => {
                     job = job.next_run().unwrap();

@@ -1,8 +1,8 @@
 //! The least of a shell: reads the clock between slices and answers every call at once.
 
-use std::{task::Poll, time::Instant};
+use std::{sync::Arc, task::Poll, time::Instant};
 
-use toehold::{Call, Checkpoint, Job, Outcome, Platform, Reply, Stopped, run};
+use toehold::{Call, Called, Commit, Job, JobContext, NotDurable, Outcome, Platform, Stopped, run};
 
 /// What every operation says.
 pub(crate) const REPLY: &[u8] = b"{\"pong\":true}";
@@ -20,15 +20,15 @@ impl Platform for Desk {
         self.0.elapsed().as_millis() as u64
     }
 
-    fn call(&mut self, _call: &Call) -> Poll<Reply> {
-        Poll::Ready(Ok(REPLY.to_vec()))
+    fn call(&mut self, _call: &Arc<Call>) -> Called {
+        Called::Ready(Ok(REPLY.to_vec()))
     }
 
-    fn save(&mut self, _checkpoint: &Checkpoint) -> bool {
-        true
+    fn commit(&mut self, _job: &JobContext, _commit: &Arc<Commit>) -> Poll<Result<(), NotDurable>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn idle(&mut self) {
+    fn idle(&mut self, _until: Option<u64>) {
         unreachable!("every reply is ready at once");
     }
 }

@@ -1,12 +1,15 @@
 //! From `pause()` on one thread to a job that stands still on another.
 
 use std::{
-    sync::mpsc,
+    sync::{Arc, mpsc},
+    task::Poll,
     thread,
     time::{Duration, Instant},
 };
 
-use toehold::{Call, Checkpoint, Extension, JobContext, Limits, Outcome, Platform, Reply, Stopped, run};
+use toehold::{
+    Call, Called, Commit, Extension, JobContext, Limits, NotDurable, Outcome, Platform, Stopped, run,
+};
 
 use crate::{
     guest,
@@ -117,15 +120,15 @@ impl Platform for Watch {
         0
     }
 
-    fn call(&mut self, _call: &Call) -> std::task::Poll<Reply> {
+    fn call(&mut self, _call: &Arc<Call>) -> Called {
         unreachable!("the guest calls nothing")
     }
 
-    fn save(&mut self, _checkpoint: &Checkpoint) -> bool {
+    fn commit(&mut self, _job: &JobContext, _commit: &Arc<Commit>) -> Poll<Result<(), NotDurable>> {
         unreachable!("the guest has no state")
     }
 
-    fn idle(&mut self) {}
+    fn idle(&mut self, _until: Option<u64>) {}
 
     fn yielded(&mut self, _job: &JobContext) {
         let now = Instant::now();

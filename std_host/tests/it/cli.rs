@@ -109,7 +109,12 @@ fn ctrl_c_pauses_and_resume_goes_on() {
 fn extensions_are_listed_and_inspected() {
     let out = toehold(&root(), &["extension", "list"]);
     assert_eq!(out.status.code(), Some(0), "{out:?}");
-    assert!(text(&out.stdout).contains("test-extension  0.1.0  counter, wordcount, crash"), "{out:?}");
+    assert!(
+        text(&out.stdout).contains(
+            "test-extension  0.1.0  counter, wordcount, tally, draw, nap, family, spin, flaky, crash"
+        ),
+        "{out:?}"
+    );
 
     for path in ["test-extension", &root().join("test-extension").display().to_string()] {
         let out = toehold(&root(), &["extension", "inspect", path]);

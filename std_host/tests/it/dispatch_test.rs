@@ -130,7 +130,11 @@ fn names_that_name_nothing() {
     let error = |job: &str| test.host.dispatch(job, std_host::Dispatch::default()).unwrap_err();
     assert!(matches!(error("counter"), DispatchError::Name(_)));
     assert!(error("other:counter").to_string().contains("no extension \"other\""));
-    assert!(error("test-extension:count").to_string().contains("its jobs are counter, wordcount, crash"));
+    assert!(
+        error("test-extension:count")
+            .to_string()
+            .contains("its jobs are counter, wordcount, tally, draw, nap, family, spin, flaky, crash")
+    );
 }
 
 #[test]

@@ -1,0 +1,82 @@
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    Checkpoint, JobRecord, JournalEntry, Saved,
+    sealed::{self, FormatError, Kind},
+};
+
+/// A job to be carried to another host, or to be replayed at a desk: all that a store has of it.
+///
+/// [`Bundle::encode`] gives the same bytes on every architecture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// The job.
+    pub job_id: Uuid,
+    /// [`JobRecord::encode`].
+    pub record: Vec<u8>,
+    /// The [`Checkpoint::encode`] that the run was entered with.
+    pub base: Vec<u8>,
+    /// The newest [`Checkpoint::encode`].
+    pub newest: Vec<u8>,
+    /// The journal of the run.
+    pub journal: Vec<u8>,
+    /// The extension, where the bundle was asked to bring it.
+    pub extension: Option<BundledExtension>,
+}
+
+/// The extension in a [`Bundle`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundledExtension {
+    /// The manifest's JSON.
+    pub manifest: String,
+    /// The module.
+    pub module: Vec<u8>,
+}
+
+const KIND: Kind = Kind { mark: b"tob", name: "bundle", version: 1, longest: 1 << 30 };
+
+impl Bundle {
+    /// A bundle of what a store has.
+    #[must_use]
+    pub fn new(job_id: Uuid, saved: Saved, extension: Option<BundledExtension>) -> Self {
+        let Saved { record, base, newest, journal } = saved;
+        Self { job_id, record, base, newest, journal, extension }
+    }
+
+    /// The bundle's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        sealed::seal(KIND, self)
+    }
+
+    /// Reads what [`Bundle::encode`] wrote, all the way down: no part of a bundle that this gives is damaged.
+    ///
+    /// # Errors
+    /// [`FormatError`] says what the bytes are instead, or which part of them is damaged.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        let (_, fields) = sealed::unseal(KIND, bytes)?;
+        let bundle: Self = sealed::fields(KIND, fields)?;
+        JobRecord::decode(&bundle.record)?;
+        for checkpoint in [&bundle.base, &bundle.newest] {
+            if Checkpoint::decode(checkpoint)?.job_id != bundle.job_id {
+                return Err(FormatError::Damaged { what: KIND.name });
+            }
+        }
+        JournalEntry::decode_all(&bundle.journal)?;
+        Ok(bundle)
+    }
+
+    /// What a store would have of the job.
+    #[must_use]
+    pub fn saved(&self) -> Saved {
+        Saved {
+            record: self.record.clone(),
+            base: self.base.clone(),
+            newest: self.newest.clone(),
+            journal: self.journal.clone(),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Jobs that are cut off at any point, and come back from what a store has.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use toehold::{
+    Call, CallKey, Checkpoint, Commit, Extension, Interrupt, JournalEntry, Limits, Outcome, Recovery,
+    Registry, Saved, StartError, Step,
+};
+
+use crate::guests::*;
+
+/// Effects of [`drawer`].
+const ROUNDS: u32 = 12;
+
+/// A job that draws a number in its prologue, which its state does not have, and puts it into each of [`ROUNDS`] effects
+/// with a checkpoint after every fourth. It asks whether to stop before each, and then checkpoints and returns 1.
+///
+/// At 200 stands what it puts: the number that was drawn and the round, 4 bytes each. Its state is the round, at 300.
+fn drawer(limits: &Limits) -> Extension {
+    let job = job_body(
+        r#"(local $i i32)
+          (if (local.get 3) (then (local.set $i (i32.load (local.get 2)))))
+          (if (i32.eq (local.get $i) (i32.const 12)) (then (return (i32.const 0))))
+          ;; The reply is JSON of four digits, which are taken as they are.
+          (i32.store (i32.const 200)
+            (i32.load offset=4 (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 0) (i32.const 0))))
+          (loop $next
+            (i32.store (i32.const 300) (local.get $i))
+            (if (call $interrupt (i32.const 64)) (then
+              (drop (call $checkpoint (i32.const 64) (i32.const 300) (i32.const 4)))
+              (return (i32.const 1))))
+            (i32.store (i32.const 204) (local.get $i))
+            (drop (call $call (i32.const 150) (i32.const 13) (i32.const 0) (i32.const 200) (i32.const 8)))
+            (call $items (i32.const 64) (i64.const 1))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (i32.store (i32.const 300) (local.get $i))
+            (if (i32.eqz (i32.rem_u (local.get $i) (i32.const 4)))
+              (then (drop (call $checkpoint (i32.const 64) (i32.const 300) (i32.const 4)))))
+            (br_if $next (i32.lt_u (local.get $i) (i32.const 12))))
+          (i32.const 0)"#,
+    );
+    load(&format!("(data (i32.const 150) \"action:kv.put\") {job}"), limits).unwrap()
+}
+
+/// The world outside of a job: a store that keeps what it acknowledged, an operation that honours keys, and a random
+/// query. It cuts the job off after so many of its events.
+struct World {
+    extension: Extension,
+    saved: Saved,
+    /// What the operation was called with, by key.
+    effects: BTreeMap<CallKey, Vec<u8>>,
+    draws: u32,
+    /// Events until the cut.
+    left: usize,
+    sequences: Vec<u64>,
+    newest_items: u64,
+}
+
+struct Cut;
+
+impl World {
+    fn new(limits: &Limits) -> Self {
+        let extension = drawer(limits);
+        let first = extension.first_checkpoint("go", &with_state(b"")).unwrap().encode();
+        let saved = Saved { base: first.clone(), newest: first, ..Saved::default() };
+        let effects = BTreeMap::new();
+        Self { extension, saved, effects, draws: 0, left: 0, sequences: Vec::new(), newest_items: 0 }
+    }
+
+    fn event(&mut self) -> Result<(), Cut> {
+        self.left = self.left.checked_sub(1).ok_or(Cut)?;
+        Ok(())
+    }
+
+    /// Stores a commit, cut before or after.
+    fn store(&mut self, commit: &Commit) -> Result<(), Cut> {
+        self.event()?;
+        if commit.new_run {
+            self.saved.base.clone_from(&self.saved.newest);
+            self.saved.journal.clear();
+        }
+        self.saved.journal.extend_from_slice(&commit.journal);
+        if let Some(checkpoint) = &commit.checkpoint {
+            self.saved.newest = checkpoint.encode();
+            self.sequences.push(checkpoint.sequence);
+        }
+        self.event()
+    }
+
+    /// Carries out a call, cut before or after.
+    fn carry_out(&mut self, call: &Call) -> Result<Vec<u8>, Cut> {
+        self.event()?;
+        let reply = if call.is_effect() {
+            let known = self.effects.entry(call.key).or_insert_with(|| call.payload.clone());
+            assert_eq!(*known, call.payload, "the key {} came with something else", call.key);
+            b"null".to_vec()
+        } else {
+            self.draws += 1;
+            format!("{}", 1_000 + self.draws).into_bytes()
+        };
+        self.event()?;
+        Ok(reply)
+    }
+
+    /// Recovers the job and runs it until it is over, or cut off after `events`. It is paused before every slice for which
+    /// `pause` says so.
+    fn run(&mut self, events: usize, mut pause: impl FnMut() -> bool) -> Option<Outcome> {
+        self.left = events;
+        let recovery = Recovery::new(&self.saved).unwrap();
+        let mut job = self.extension.recover(&Registry::default(), recovery).unwrap();
+        let mut answer = None;
+        loop {
+            let control = job.context().control();
+            if pause() {
+                control.pause()
+            } else {
+                control.resume()
+            }
+            let step = match answer.take() {
+                Some(answer) => job.answer(answer, 0).unwrap(),
+                None => job.step(500, 0).unwrap(),
+            };
+            let answered = match step {
+                Step::Yielded | Step::Paused => Ok(None),
+                Step::Commit(commit) => self.store(&commit).map(|()| Some(durable(&commit))),
+                Step::Call(call) => {
+                    assert!(!job.is_replaying(), "a replay calls {call:?}");
+                    self.carry_out(&call).map(|json| Some(reply(&call, Ok(json))))
+                }
+                Step::Finished(Outcome::Interrupted) => {
+                    job = job.next_run().unwrap();
+                    Ok(None)
+                }
+                Step::Finished(outcome) => {
+                    self.newest_items = job.context().report().items;
+                    return Some(outcome);
+                }
+            };
+            answer = match answered {
+                Ok(answer) => answer,
+                Err(Cut) => return None,
+            };
+        }
+    }
+
+    /// That each effect stands once, and that all since a run's prologue have the number that was drawn there.
+    fn check(&self) {
+        let rounds: Vec<u32> = self.effects.values().map(|payload| number(&payload[4..])).collect();
+        assert_eq!(rounds, (0..ROUNDS).collect::<Vec<_>>(), "each effect, in order, once");
+        assert!(self.sequences.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", self.sequences);
+        assert_eq!(self.newest_items, u64::from(ROUNDS));
+    }
+
+    /// The numbers that its effects have, each once.
+    fn drawn(&self) -> Vec<u32> {
+        let mut drawn: Vec<u32> = self.effects.values().map(|payload| number(&payload[..4])).collect();
+        drawn.dedup();
+        drawn
+    }
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes(bytes.try_into().unwrap())
+}
+
+#[test]
+fn a_job_that_is_cut_off_at_any_event_has_each_effect_once() {
+    let mut events = 0;
+    loop {
+        let mut world = World::new(&Limits::default());
+        let finished = world.run(events, || false).is_some();
+        if !finished {
+            assert_eq!(world.run(usize::MAX, || false), Some(Outcome::Completed), "after {events} events");
+        }
+        world.check();
+        // The prologue is entered anew only after a checkpoint that no effect has followed: then nobody can tell.
+        assert!(world.drawn().len() <= 2, "after {events} events: {:?}", world.drawn());
+        if finished {
+            break;
+        }
+        events += 1;
+    }
+    // Each effect has two commits and a call with two events each, each of 3 checkpoints and the draw two events.
+    assert_eq!(events, 12 * 6 + 3 * 2 + 2);
+}
+
+#[test]
+fn a_job_that_is_cut_off_twice_has_each_effect_once() {
+    for first in 0..80 {
+        for second in 0..12 {
+            let mut world = World::new(&Limits::default());
+            if world.run(first, || false).is_none() && world.run(second, || false).is_none() {
+                assert_eq!(world.run(usize::MAX, || false), Some(Outcome::Completed));
+            }
+            world.check();
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_job_that_is_cut_off_and_paused_anywhere_has_each_effect_once(
+        cuts in proptest::collection::vec(0_usize..40, 0..8),
+        pauses in proptest::collection::vec(any::<bool>(), 1..30),
+        journal_bytes in prop_oneof![Just(1 << 20), 300_usize..2_000],
+    ) {
+        let mut world = World::new(&Limits { journal_bytes, ..Limits::default() });
+        let mut pauses = pauses.into_iter().chain([false]).cycle();
+        let mut held = false;
+        // It gets a slice after each pause, or nothing but pauses would never end.
+        let mut pause = move || { held = !held && pauses.next().unwrap_or(false); held };
+        let mut outcome = None;
+        for cut in cuts.into_iter().chain([usize::MAX]) {
+            outcome = world.run(cut, &mut pause);
+            if outcome.is_some() {
+                break;
+            }
+        }
+        prop_assert_eq!(outcome, Some(Outcome::Completed));
+        world.check();
+    }
+}
+
+#[test]
+fn a_long_run_is_entered_again_from_a_checkpoint() {
+    let mut world = World::new(&Limits { journal_bytes: 800, ..Limits::default() });
+    assert_eq!(world.run(usize::MAX, || false), Some(Outcome::Completed));
+    world.check();
+    assert!(world.drawn().len() > 1, "the prologue ran once only");
+    assert!(world.saved.journal.len() < 800);
+}
+
+#[test]
+fn a_long_replay_is_avoided_by_fuel_too() {
+    let mut world = World::new(&Limits { replay_fuel: 1_000, ..Limits::default() });
+    assert_eq!(world.run(usize::MAX, || false), Some(Outcome::Completed));
+    world.check();
+    assert!(world.drawn().len() > 1, "the prologue ran once only");
+}
+
+/// Effects without end, and no question whether to stop.
+const DEAF: &str = r#"(loop
+    (drop (call $call (i32.const 150) (i32.const 13) (i32.const 0) (i32.const 200) (i32.const 8))) (br 0)) (unreachable)"#;
+/// Queries without end, a checkpoint after each.
+const CURIOUS: &str = r"(loop
+    (drop (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 200) (i32.const 8)))
+    (drop (call $checkpoint (i32.const 64) (i32.const 300) (i32.const 4)))
+    (call $items (i32.const 64) (i64.const 1))
+    (br_if 0 (i32.lt_u (local.tee 3 (i32.add (local.get 3) (i32.const 1))) (i32.const 200)))) (i32.const 0)";
+
+fn with_limit(body: &str) -> toehold::Job {
+    let limits = Limits { journal_bytes: 1_000, ..Limits::default() };
+    start(&load(&format!("(data (i32.const 150) \"action:kv.put\") {}", job_body(body)), &limits).unwrap())
+}
+
+#[test]
+fn a_deaf_job_with_effects_ends_at_the_journals_limit() {
+    let outcome = finish(&mut with_limit(DEAF));
+    assert!(
+        failure(&outcome).contains("bytes of replies since it was entered, the limit is 1000"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_job_without_effects_needs_no_journal() {
+    let mut job = with_limit(CURIOUS);
+    assert_eq!(finish(&mut job), Outcome::Completed);
+    assert_eq!(job.context().report().items, 200);
+}
+
+#[test]
+fn a_job_without_effects_comes_back_from_its_checkpoint_however_many_queries_it_made() {
+    let limits = Limits { journal_bytes: 1_000, ..Limits::default() };
+    let extension =
+        load(&format!("(data (i32.const 150) \"action:kv.put\") {}", job_body(CURIOUS)), &limits).unwrap();
+    let first = extension.first_checkpoint("go", &with_state(b"")).unwrap().encode();
+    let mut world = World::new(&limits);
+    world.saved = Saved { base: first.clone(), newest: first, ..Saved::default() };
+    world.extension = extension;
+    assert_eq!(world.run(300, || false), None);
+    let recovery = Recovery::new(&world.saved).unwrap();
+    assert!(!recovery.is_replay());
+    assert!(recovery.newest().sequence > 50, "{}", recovery.newest().sequence);
+}
+
+/// A world whose job was cut off after `events`, and its journal.
+fn cut_off(events: usize) -> (World, Vec<JournalEntry>) {
+    let mut world = World::new(&Limits::default());
+    assert_eq!(world.run(events, || false), None);
+    let entries = JournalEntry::decode_all(&world.saved.journal).unwrap();
+    (world, entries)
+}
+
+#[test]
+fn a_replay_on_another_guest_shows_where_it_differs() {
+    let (world, _) = cut_off(20);
+    let other =
+        load(&format!("(data (i32.const 150) \"action:kv.del\") {}", job_body(DEAF)), &Limits::default())
+            .unwrap();
+    let mut base = Checkpoint::decode(&world.saved.base).unwrap();
+    base.module_hash = other.module().hash;
+    let base = base.encode();
+    let saved = Saved { base: base.clone(), newest: base, ..world.saved };
+    let mut job = other.recover(&Registry::default(), Recovery::new(&saved).unwrap()).unwrap();
+    let message = failure(&finish(&mut job));
+    assert!(message.contains("the journal has call 1 of query:ping with 0 bytes"), "{message}");
+    assert!(message.contains("the guest came to call 1 of action:kv.del with 8 bytes"), "{message}");
+}
+
+#[test]
+fn a_replay_stands_still_when_it_is_paused_and_goes_on() {
+    let (mut world, _) = cut_off(40);
+    let mut pauses = [false, true, true, false, true].into_iter().cycle();
+    assert_eq!(world.run(usize::MAX, || pauses.next().unwrap()), Some(Outcome::Completed));
+    world.check();
+}
+
+#[test]
+fn what_a_store_has_is_checked_before_it_is_used() {
+    let (world, _) = cut_off(40);
+    for part in 0..3 {
+        for at in 0..20 {
+            let mut saved = world.saved.clone();
+            let bytes =
+                [&mut saved.base, &mut saved.newest, &mut saved.journal].into_iter().nth(part).unwrap();
+            bytes[at] ^= 1;
+            assert!(Recovery::new(&saved).is_err(), "byte {at} of part {part}");
+        }
+    }
+    let mixed =
+        Saved { newest: world.saved.base.clone(), base: world.saved.newest.clone(), ..world.saved.clone() };
+    assert!(Recovery::new(&mixed).is_err(), "base and newest are the other way round");
+    let other = load(&job_body("(i32.const 0)"), &Limits::default()).unwrap();
+    let error = other.recover(&Registry::default(), Recovery::new(&world.saved).unwrap()).unwrap_err();
+    assert!(matches!(error, StartError::OtherModule { .. }), "{error}");
+}
+
+#[test]
+fn interrupts_are_told_again_at_the_same_question() {
+    // Counts its questions until it is told to pause, has an effect, and goes on until it is told to go on.
+    let job = job_body(
+        r"(local $n i32)
+          (drop (call $call (i32.const 150) (i32.const 13) (i32.const 0) (i32.const 200) (i32.const 8)))
+          (loop (call $items (i32.const 64) (i64.const 1)) (br_if 0 (i32.eqz (call $interrupt (i32.const 64)))))
+          (i32.store (i32.const 200) (i32.const 1))
+          (drop (call $call (i32.const 150) (i32.const 13) (i32.const 0) (i32.const 200) (i32.const 8)))
+          (loop (call $items (i32.const 64) (i64.const 1)) (br_if 0 (call $interrupt (i32.const 64))))
+          (i32.store (i32.const 200) (i32.const 2))
+          (drop (call $call (i32.const 150) (i32.const 13) (i32.const 0) (i32.const 200) (i32.const 8)))
+          (i32.const 0)",
+    );
+    let extension =
+        load(&format!("(data (i32.const 150) \"action:kv.put\") {job}"), &Limits::default()).unwrap();
+    let mut world = World::new(&Limits::default());
+    let first = extension.first_checkpoint("go", &with_state(b"")).unwrap().encode();
+    (world.extension, world.saved) =
+        (extension, Saved { base: first.clone(), newest: first, ..Saved::default() });
+    let mut slices = 0;
+    // Six events for each effect: cut after the third was noted and before it is carried out.
+    let cut = world.run(14, || {
+        slices += 1;
+        (10..20).contains(&slices)
+    });
+    assert_eq!(cut, None);
+    let entries = JournalEntry::decode_all(&world.saved.journal).unwrap();
+    let told: Vec<i32> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            JournalEntry::Interrupt { code, .. } => Some(*code),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [Interrupt::Pause.code(), Interrupt::None.code()]);
+    // Nobody pauses it now.
+    assert_eq!(world.run(usize::MAX, || false), Some(Outcome::Completed));
+    let puts: Vec<u32> = world.effects.values().map(|payload| number(&payload[..4])).collect();
+    assert_eq!(puts, [0, 1, 2]);
+}
