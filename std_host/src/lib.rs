@@ -32,6 +32,7 @@ mod handle;
 mod host;
 pub mod operations;
 mod signal;
+pub mod store;
 mod worker;
 
 pub use checkpoints::{CheckpointFolder, ReadCheckpointError};
@@ -41,6 +42,7 @@ pub use extensions::{
 pub use handle::{Ended, JobHandle, JobStatus};
 pub use host::{Dispatch, DispatchError, Host, HostConfig};
 pub use operations::{CallContext, FileAccess, Grants, Operations};
+pub use store::{SqliteStore, StoreOptions};
 pub use toehold;
 
 /// The examples of the README compile.

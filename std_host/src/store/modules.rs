@@ -1,0 +1,92 @@
+//! Modules that jobs were dispatched on, so that a job goes on on the very same after an extension has changed.
+
+use std::collections::HashSet;
+
+use rusqlite::OptionalExtension;
+use toehold::UnixMillis;
+
+use super::{
+    SqliteStore, StoreError, StoreReader,
+    row::{integer, natural},
+};
+
+/// A module, with what it was installed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredModule {
+    /// SHA-256 of the module.
+    pub hash: [u8; 32],
+    /// Its manifest, as JSON.
+    pub manifest: String,
+    /// The module itself.
+    pub module: Vec<u8>,
+    /// Its configuration, as JSON.
+    pub config: String,
+    /// When it was added.
+    pub added_at: UnixMillis,
+}
+
+impl SqliteStore {
+    /// Adds a module, and says whether it was new. One that is there already stays as it is, with the manifest and the
+    /// configuration that came with it first.
+    pub fn put_module(
+        &self,
+        module: StoredModule,
+        done: impl FnOnce(Result<bool, StoreError>) + Send + 'static,
+    ) {
+        let StoredModule { hash, manifest, module, config, added_at } = module;
+        let bytes = module.len().saturating_add(manifest.len()).saturating_add(config.len());
+        self.ask(bytes, done, move |writing| {
+            let added = writing.execute(
+                "INSERT INTO modules VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (hash) DO NOTHING",
+                (hash.as_slice(), &manifest, &module, &config, integer(added_at)),
+            )?;
+            Ok(Ok(added > 0))
+        });
+    }
+
+    /// Removes the modules that no job in the store and none of `keep`, the extensions that are installed, refers to.
+    /// Gives how many they were.
+    pub fn prune_modules(
+        &self,
+        keep: &[[u8; 32]],
+        done: impl FnOnce(Result<u64, StoreError>) + Send + 'static,
+    ) {
+        let keep: HashSet<Vec<u8>> = keep.iter().map(|hash| hash.to_vec()).collect();
+        self.ask(0, done, move |writing| {
+            let unused: Vec<Vec<u8>> = writing
+                .connection
+                .prepare_cached("SELECT hash FROM modules WHERE hash NOT IN (SELECT module FROM jobs)")?
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
+            let mut removed = 0_u64;
+            for hash in unused.iter().filter(|hash| !keep.contains(*hash)) {
+                writing.execute("DELETE FROM modules WHERE hash = ?1", [hash])?;
+                removed = removed.saturating_add(1);
+            }
+            Ok(Ok(removed))
+        });
+    }
+}
+
+impl StoreReader {
+    /// A module by its hash, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError`], if the database can't be read.
+    pub fn module(&self, hash: &[u8; 32]) -> Result<Option<StoredModule>, StoreError> {
+        self.read(|transaction| {
+            transaction
+                .prepare_cached("SELECT manifest, module, config, added_at FROM modules WHERE hash = ?1")?
+                .query_row([hash.as_slice()], |row| {
+                    Ok(StoredModule {
+                        hash: *hash,
+                        manifest: row.get(0)?,
+                        module: row.get(1)?,
+                        config: row.get(2)?,
+                        added_at: natural(row.get(3)?),
+                    })
+                })
+                .optional()
+        })
+    }
+}
