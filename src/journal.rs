@@ -178,6 +178,37 @@ pub(crate) struct Journal {
     /// The questions whether to stop that the guest has asked, and what it was told last.
     checks: u64,
     told: i32,
+    /// What was replayed, where somebody wants to see it.
+    trace: Option<Vec<Replayed>>,
+}
+
+/// Something that a replay has given to the guest again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Replayed {
+    /// The reply to a call.
+    Call {
+        /// What the journal has of the call.
+        call: CallDigest,
+        /// The payload; empty for a call that was refused.
+        payload: Vec<u8>,
+        /// The reply, as JSON.
+        reply: Vec<u8>,
+    },
+    /// The answer to a checkpoint.
+    Checkpoint {
+        /// The state that the guest gave.
+        state: Vec<u8>,
+        /// What it was told.
+        durable: bool,
+    },
+    /// The answer to the question whether to stop, from this question on.
+    Interrupt {
+        /// The question, counted from 1.
+        check: u64,
+        /// The answer.
+        interrupt: Interrupt,
+    },
 }
 
 /// What a journal says of a guest's call or checkpoint.
@@ -201,6 +232,22 @@ impl Journal {
     /// The journal of a run that is to be replayed.
     pub(crate) fn replayed(entries: Vec<JournalEntry>, writer: Writer, bytes: usize) -> Self {
         Self { replay: entries.into(), writer, bytes, ..Self::default() }
+    }
+
+    /// From now on keeps what is replayed.
+    pub(crate) fn traced(mut self) -> Self {
+        self.trace = Some(Vec::new());
+        self
+    }
+
+    pub(crate) fn trace(&mut self, replayed: impl FnOnce() -> Replayed) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(replayed());
+        }
+    }
+
+    pub(crate) fn take_trace(&mut self) -> Vec<Replayed> {
+        self.trace.as_mut().map(core::mem::take).unwrap_or_default()
     }
 
     /// Whether the guest still gets what it got before.
@@ -290,6 +337,9 @@ impl Journal {
             Some(JournalEntry::Interrupt { check, code }) if *check == self.checks => {
                 self.told = *code;
                 self.replay.pop_front();
+                let check = self.checks;
+                let interrupt = Interrupt::from_code(self.told).unwrap_or(Interrupt::None);
+                self.trace(|| Replayed::Interrupt { check, interrupt });
             }
             Some(_) => {}
             None if live.code() != self.told => {

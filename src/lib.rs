@@ -63,6 +63,8 @@ extern crate alloc;
 mod bundle;
 mod call;
 mod checkpoint;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod control;
 mod engine;
 mod extension;
@@ -102,7 +104,7 @@ pub use control::Control;
 pub use extension::{Extension, JobInfo};
 pub use fault::Fault;
 pub use job::Job;
-pub use journal::{CallDigest, Digest, JournalEntry};
+pub use journal::{CallDigest, Digest, JournalEntry, Replayed};
 pub use limits::Limits;
 pub use manifest::{Library, Manifest, ManifestError, Permissions, RateLimits};
 pub use module::{Export, Import, LoadError, ModuleInfo};

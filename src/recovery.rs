@@ -61,11 +61,30 @@ impl Recovery {
         &self.entries
     }
 
+    fn into_journal(self) -> (Checkpoint, Journal) {
+        (self.base, Journal::replayed(self.entries, self.writer, self.journal_bytes))
+    }
+
     /// Whether the run has to be replayed, on the very module that it ran on. Otherwise the newest checkpoint is all
     /// that counts.
     #[must_use]
     pub fn is_replay(&self) -> bool {
         self.effect_since_newest
+    }
+}
+
+impl From<Checkpoint> for Recovery {
+    /// A job that goes on from this checkpoint.
+    fn from(checkpoint: Checkpoint) -> Self {
+        Self {
+            base: checkpoint.clone(),
+            newest: checkpoint,
+            entries: Vec::new(),
+            writer: Writer::default(),
+            journal_bytes: 0,
+            effect_since_newest: false,
+            effect_in_run: false,
+        }
     }
 }
 
@@ -90,18 +109,18 @@ impl Extension {
         let resumable = self.find_job(&recovery.newest.job)?.resumable;
         let replay = if resumable { recovery.effect_since_newest } else { recovery.effect_in_run };
         if replay {
-            return self.replay(registry, recovery);
+            let (base, journal) = recovery.into_journal();
+            return self.enter(registry, &base, journal);
         }
         self.resume(registry, if resumable { &recovery.newest } else { &recovery.base })
     }
 
-    /// Runs a job again from its base, with all that its journal has: to see what it did.
+    /// Runs a job again from its base, with all that its journal has, to see what it did: [`Job::take_trace`].
     ///
     /// # Errors
     /// As [`Extension::recover`].
     pub fn replay(&self, registry: &Registry, recovery: Recovery) -> Result<Job, StartError> {
-        let Recovery { base, entries, writer, journal_bytes, .. } = recovery;
-        let journal = Journal::replayed(entries, writer, journal_bytes);
-        self.enter(registry, &base, journal)
+        let (base, journal) = recovery.into_journal();
+        self.enter(registry, &base, journal.traced())
     }
 }

@@ -94,4 +94,11 @@ impl Commit {
     pub fn new(journal: Vec<u8>, checkpoint: Option<Checkpoint>) -> Self {
         Self { journal, checkpoint: checkpoint.map(Arc::new), ..Self::default() }
     }
+
+    /// The commit of a job that goes on from this checkpoint, whatever it did since the one before: where
+    /// [`Extension::upgrade`](crate::Extension::upgrade) made it.
+    #[must_use]
+    pub fn upgrade(checkpoint: Checkpoint) -> Self {
+        Self { new_run: true, checkpoint: Some(Arc::new(checkpoint)), ..Self::default() }
+    }
 }

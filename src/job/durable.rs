@@ -13,7 +13,7 @@ use super::{Job, Phase, drive::Turn};
 use crate::{
     Call, Checkpoint, Commit, Fault, Millis, Reply, Step,
     guest::JobRole,
-    journal::{CallDigest, Digest, Diverged, Journal, Known},
+    journal::{CallDigest, Digest, Diverged, Journal, Known, Replayed},
 };
 
 /// What a job does once its commit is stored.
@@ -44,12 +44,19 @@ impl Job {
         if digest.is_effect() && self.journal().is_some_and(|journal| journal.is_given_up()) {
             return Err(self.journal_too_long());
         }
+        let traced = digest.clone();
         let known = match self.journal_mut() {
             Some(journal) => journal.call(digest)?,
             None => Known::New,
         };
         let in_doubt = match known {
-            Known::Replayed(json) => return self.give_reply(trap, &json),
+            Known::Replayed(json) => {
+                let payload = request.map(|request| request.payload).unwrap_or_default();
+                if let Some(journal) = self.journal_mut() {
+                    journal.trace(|| Replayed::Call { call: traced, payload, reply: json.clone() });
+                }
+                return self.give_reply(trap, &json);
+            }
             Known::InDoubt => true,
             Known::New => false,
         };
@@ -105,7 +112,7 @@ impl Job {
                 let state = Digest::of(&checkpoint.state);
                 self.journal_mut().map(|journal| journal.checkpointed(state, durable));
                 if durable {
-                    self.note_durable(&checkpoint);
+                    self.note_durable(checkpoint);
                 }
                 Ok(checkpointed(trap, durable))
             }
@@ -121,9 +128,12 @@ impl Job {
         };
         match known {
             Known::Replayed(durable) => {
+                if let Some(journal) = self.journal_mut() {
+                    journal.trace(|| Replayed::Checkpoint { state: state.clone(), durable });
+                }
                 if durable {
                     let checkpoint = self.make_checkpoint(state);
-                    self.note_durable(&checkpoint);
+                    self.note_durable(Arc::new(checkpoint));
                 }
                 Ok(checkpointed(trap, durable))
             }
@@ -236,20 +246,21 @@ impl Job {
         }
     }
 
-    fn note_durable(&mut self, checkpoint: &Checkpoint) {
+    fn note_durable(&mut self, checkpoint: Arc<Checkpoint>) {
         self.newest.start.state.clone_from(&checkpoint.state);
         self.newest.sequence = checkpoint.sequence;
         self.newest.calls = checkpoint.calls;
         self.newest.report.clone_from(&checkpoint.report);
         self.context.with_report(|report| report.checkpoints = checkpoint.sequence);
         self.reentered &= Digest::of(&checkpoint.state) == self.entered.0;
+        self.checkpoint = Some(checkpoint);
     }
 
     pub(super) fn journal(&self) -> Option<&Journal> {
         self.role().map(|role| &role.journal)
     }
 
-    fn journal_mut(&mut self) -> Option<&mut Journal> {
+    pub(super) fn journal_mut(&mut self) -> Option<&mut Journal> {
         self.instance.store.data_mut().job().map(|role: &mut JobRole| &mut role.journal)
     }
 }

@@ -1,19 +1,19 @@
 mod drive;
 mod durable;
 
-use alloc::{borrow::ToOwned, format, string::String, sync::Arc};
+use alloc::{borrow::ToOwned, format, string::String, sync::Arc, vec::Vec};
 
 use toehold_abi::Interrupt;
 use wasmi::{ResumableCallHostTrap, ResumableCallOutOfFuel, Val};
 
 use self::{drive::Turn, durable::Then};
 use crate::{
-    Answer, Call, Commit, Extension, Fault, JobContext, Millis, NoticedLimits, OutOfTurn, Outcome, Reply,
-    StartError, Step,
+    Answer, Call, Checkpoint, Commit, Extension, Fault, JobContext, Millis, NoticedLimits, OutOfTurn,
+    Outcome, Reply, StartError, Step,
     extension::Place,
     guest::{JobRole, Role},
     instance::{Instance, set_fuel},
-    journal::{Digest, Journal},
+    journal::{Digest, Journal, Replayed},
     meter::Meter,
     registry::{Entry, Registry},
     start::Base,
@@ -45,6 +45,7 @@ pub struct Job {
     /// No commit of this run is stored yet.
     new_run: bool,
     commits: u64,
+    checkpoint: Option<Arc<Checkpoint>>,
     phase: Phase,
     meter: Meter,
     /// What the guest's function that runs has returned, once it has. A `plugin_init` may return nothing: `results` is
@@ -134,6 +135,7 @@ impl Job {
             reentered: false,
             new_run,
             commits: 0,
+            checkpoint: None,
             newest: base,
             phase: Phase::New,
             meter,
@@ -178,6 +180,19 @@ impl Job {
             Phase::Committing(_, commit, _) => Some(commit),
             _ => None,
         }
+    }
+
+    /// The newest checkpoint of this run that is durable, or was when the run that is replayed made it.
+    #[must_use]
+    pub fn newest_checkpoint(&self) -> Option<&Arc<Checkpoint>> {
+        self.checkpoint.as_ref()
+    }
+
+    /// What a replay has given to the guest since this was called last; nothing unless
+    /// [`Extension::replay`](crate::Extension::replay) made the job.
+    #[must_use]
+    pub fn take_trace(&mut self) -> Vec<Replayed> {
+        self.journal_mut().map(Journal::take_trace).unwrap_or_default()
     }
 
     /// Whether the job gets again what it got before a crash. Then nothing that it does has an effect.

@@ -30,6 +30,7 @@ mod checkpoints;
 mod extensions;
 mod handle;
 mod host;
+pub mod manager;
 pub mod operations;
 mod signal;
 pub mod store;

@@ -1,6 +1,7 @@
 //! Extensions that lie in folders: loading, listing, unloading, reloading.
 
 mod error;
+pub(crate) mod install;
 mod package;
 
 use std::{
@@ -44,6 +45,7 @@ pub struct Installed {
     folder: PathBuf,
     fingerprint: [u8; 32],
     grants: Arc<Grants>,
+    module: Arc<[u8]>,
 }
 
 /// What [`ExtensionManager::refresh`] did about an extension.
@@ -71,6 +73,12 @@ impl Installed {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The module's bytes.
+    #[must_use]
+    pub fn module(&self) -> &Arc<[u8]> {
+        &self.module
     }
 
     /// What the operator grants it.
@@ -240,7 +248,7 @@ impl ExtensionManager {
         let extension = extension.map_err(|source| ExtensionError::Load { path: module_path, source })?;
         let config = self.options.config.clone().unwrap_or(config);
         let grants = Arc::new(Grants { config, files });
-        Ok(Arc::new(Installed { extension, folder, fingerprint, grants }))
+        Ok(Arc::new(Installed { extension, folder, fingerprint, grants, module: module.into() }))
     }
 
     // A thread that panicked while it held the lock left a whole map behind: each change is one insert or remove.

@@ -82,7 +82,7 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, ExtensionError> {
     let mut folders = Vec::new();
     for entry in fs::read_dir(folder).map_err(read)? {
         let path = entry.map_err(read)?.path();
-        if path.join(MANIFEST_FILE).is_file() {
+        if !super::install::is_under_way(&path) && path.join(MANIFEST_FILE).is_file() {
             folders.push(canonical(&path)?);
         }
     }

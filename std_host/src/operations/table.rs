@@ -30,9 +30,14 @@ const NEAR_EDITS: usize = 3;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Operations(Arc<BTreeMap<String, Arc<Operation>>>);
+pub struct Operations(Arc<BTreeMap<String, Operation>>);
 
-type Operation = dyn Fn(&CallContext<'_>) -> Reply + Send + Sync;
+#[derive(Clone)]
+struct Operation {
+    carry_out: Arc<dyn Fn(&CallContext<'_>) -> Reply + Send + Sync>,
+    /// It never waits for anything, so that it needs no thread of its own.
+    instant: bool,
+}
 
 /// Why an operation was not registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,12 +64,12 @@ impl Operations {
     #[must_use]
     pub fn built_in() -> Self {
         let mut operations = Self::empty();
-        operations.insert("query:ping", ping::ping);
-        operations.insert("query:time.now", time::now);
-        operations.insert("query:random.bytes", random::bytes);
-        operations.insert("query:config.get", config::get);
-        operations.insert("query:fs.list", fs_list::list);
-        operations.insert("query:fs.read", fs_read::read);
+        operations.insert("query:ping", true, ping::ping);
+        operations.insert("query:time.now", true, time::now);
+        operations.insert("query:random.bytes", true, random::bytes);
+        operations.insert("query:config.get", true, config::get);
+        operations.insert("query:fs.list", false, fs_list::list);
+        operations.insert("query:fs.read", false, fs_read::read);
         operations
     }
 
@@ -92,8 +97,14 @@ impl Operations {
         if self.0.contains_key(method) {
             return Err(RegisterError::Duplicate(method.to_owned()));
         }
-        self.insert(method, operation);
+        self.insert(method, false, operation);
         Ok(self)
+    }
+
+    /// Whether an operation never waits for anything, so that it needs no thread of its own. One that is not there says
+    /// so at once.
+    pub(crate) fn is_instant(&self, method: &str) -> bool {
+        self.0.get(method).is_none_or(|operation| operation.instant)
     }
 
     /// The methods that can be called, sorted.
@@ -110,13 +121,14 @@ impl Operations {
         let Some(operation) = self.0.get(&call.method) else { return Err(self.unknown(&call.method)) };
         // Unwind safe: of what the closure touches, only the operation's own state outlives a panic, and that it is
         // fit to be shared between threads is what `Sync` says. A lock in it is poisoned, as anywhere.
-        panic::catch_unwind(AssertUnwindSafe(|| operation(context)))
+        panic::catch_unwind(AssertUnwindSafe(|| (operation.carry_out)(context)))
             .unwrap_or_else(|panic| Err(panicked(call, &*panic)))
     }
 
     fn insert<In, Out, E>(
         &mut self,
         method: &str,
+        instant: bool,
         operation: impl Fn(&CallContext<'_>, In) -> Result<Out, E> + Send + Sync + 'static,
     ) where
         In: DeserializeOwned,
@@ -128,7 +140,8 @@ impl Operations {
             let output = operation(context, input).map_err(|error| error.to_string())?;
             payload::encode(context.call(), &output)
         };
-        Arc::make_mut(&mut self.0).insert(method.to_owned(), Arc::new(carry_out));
+        Arc::make_mut(&mut self.0)
+            .insert(method.to_owned(), Operation { carry_out: Arc::new(carry_out), instant });
     }
 
     fn unknown(&self, method: &str) -> String {

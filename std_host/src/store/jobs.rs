@@ -24,6 +24,25 @@ impl SqliteStore {
         self.ask(row.bytes(), done, move |writing| writing.change(&row));
     }
 
+    /// Makes several changes of one job durable, in order and as a whole: where the first one can be made, all can.
+    pub fn change_all(
+        &self,
+        job: Uuid,
+        changes: &[Change],
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) {
+        let rows: Vec<_> = changes.iter().map(|change| ChangeRow::new(job, change)).collect();
+        let bytes = rows.iter().map(ChangeRow::bytes).fold(0, usize::saturating_add);
+        self.ask(bytes, done, move |writing| {
+            for row in &rows {
+                if let Err(error) = writing.change(row)? {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        });
+    }
+
     /// Removes all that there is of a job: its effects, events and log lines too, but not the jobs that it dispatched. It
     /// need not be there.
     pub fn remove(&self, job: Uuid, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {

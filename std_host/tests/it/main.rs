@@ -4,6 +4,7 @@ mod bad_input;
 mod cli;
 mod dispatch_test;
 mod guest_matches_source;
+mod jobs;
 mod manager;
 mod readme;
 mod support;

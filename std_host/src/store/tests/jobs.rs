@@ -1,3 +1,5 @@
+use toehold::conformance::{self, Plan};
+
 use super::*;
 
 #[test]
@@ -36,4 +38,12 @@ fn a_change_of_no_job_is_refused_and_harms_no_other() {
     let error = change(&store, id(1), &commit(b"a", None)).expect_err("there is no such job");
     assert!(matches!(error, StoreError::NoSuchJob { job } if job == id(1)), "{error}");
     assert_eq!(store.reader().jobs().expect("it can be read"), Vec::<Uuid>::new());
+}
+
+#[test]
+fn it_keeps_the_contract_of_stores() {
+    conformance::check(&Plan::default(), || {
+        let folder = folder();
+        move || Ok(open(&folder))
+    });
 }

@@ -1,0 +1,163 @@
+//! What is done to a store: the same in each run of a test.
+
+use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
+use core::fmt;
+
+use uuid::Uuid;
+
+use super::sample;
+use crate::{Change, Commit};
+
+/// How much is done to a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Runs, each on a new store.
+    pub runs: u32,
+    /// Changes, removals and restarts in each run.
+    pub steps: u32,
+    /// Jobs that there are at a time, at most.
+    pub jobs: u32,
+    /// Bytes of the largest state, of which there are few.
+    pub state_bytes: usize,
+    /// Bytes of the longest piece of a journal, of which there are few.
+    pub journal_bytes: usize,
+}
+
+impl Default for Plan {
+    /// What a store on a disk should stand.
+    fn default() -> Self {
+        Self { runs: 4, steps: 400, jobs: 40, state_bytes: 300_000, journal_bytes: 100_000 }
+    }
+}
+
+impl Plan {
+    /// What fits on a board, or is to be repeated for each power cut.
+    #[must_use]
+    pub fn small() -> Self {
+        Self { runs: 3, steps: 40, jobs: 3, state_bytes: 600, journal_bytes: 300 }
+    }
+
+    pub(super) fn runs(&self) -> impl Iterator<Item = Vec<Action>> {
+        (1..=self.runs).map(|seed| {
+            let mut random = Random(u64::from(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let mut there = BTreeSet::new();
+            (0..self.steps).map(|step| self.action(&mut random, &mut there, step)).collect()
+        })
+    }
+
+    fn action(&self, random: &mut Random, there: &mut BTreeSet<u32>, step: u32) -> Action {
+        let number = random.below(self.jobs.max(1));
+        let job = Uuid::from_u128(u128::from(number) | 0xfeed << 96);
+        if random.below(24) == 0 {
+            return Action::Reopen;
+        }
+        if random.below(20) == 0 {
+            there.remove(&number);
+            return Action::Remove(job);
+        }
+        let new = there.insert(number);
+        let mut random_record = || sample::record(random, number, step);
+        let record = random_record();
+        if new {
+            let mut commit = Commit::first(sample::checkpoint(random, job, step, self.state_bytes));
+            // One that comes from another store has a journal already.
+            if random.below(4) == 0 {
+                commit.journal = sample::journal(random, self.journal_bytes);
+            }
+            return Action::Change(job, Change { record: Some(record), commit: Some(Arc::new(commit)) });
+        }
+        let record = (random.below(3) == 0).then_some(record);
+        if record.is_some() && random.below(2) == 0 {
+            return Action::Change(job, Change { record, commit: None });
+        }
+        let commit = Commit {
+            number: u64::from(step),
+            new_run: random.below(6) == 0,
+            journal: if random.below(3) == 0 {
+                Vec::new()
+            } else {
+                sample::journal(random, self.journal_bytes)
+            },
+            checkpoint: (random.below(2) == 0)
+                .then(|| Arc::new(sample::checkpoint(random, job, step, self.state_bytes))),
+        };
+        Action::Change(job, Change { record, commit: Some(Arc::new(commit)) })
+    }
+}
+
+/// One thing that is done to a store.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    Change(Uuid, Change),
+    Remove(Uuid),
+    Reopen,
+}
+
+impl Action {
+    /// The job that it is about.
+    pub(super) fn job(&self) -> Option<Uuid> {
+        match self {
+            Self::Change(job, _) | Self::Remove(job) => Some(*job),
+            Self::Reopen => None,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reopen => f.write_str("closed and opened again"),
+            Self::Remove(job) => write!(f, "job {job} removed"),
+            Self::Change(job, change) => {
+                write!(f, "job {job}:")?;
+                if change.record.is_some() {
+                    f.write_str(" a record")?;
+                }
+                let Some(commit) = &change.commit else { return Ok(()) };
+                if commit.new_run {
+                    f.write_str(" a new run")?;
+                }
+                if !commit.journal.is_empty() {
+                    write!(f, " {} bytes of journal", commit.journal.len())?;
+                }
+                if let Some(checkpoint) = &commit.checkpoint {
+                    write!(f, " checkpoint {} with {} bytes", checkpoint.sequence, checkpoint.state.len())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// xorshift64*: enough to vary tests.
+#[derive(Clone, Debug)]
+pub(super) struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// Evenly, from 0 up to below `end`, which is not 0.
+    pub(super) fn below(&mut self, end: u32) -> u32 {
+        let high = u64::from((self.next() >> 32) as u32);
+        // Less than `end`, so it fits.
+        ((high * u64::from(end)) >> 32) as u32
+    }
+
+    /// Up to `most` bytes: mostly few, at times none or all of them.
+    pub(super) fn bytes(&mut self, most: usize) -> Vec<u8> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let count = match self.below(16) {
+            0 => 0,
+            1 => most,
+            2 => self.below(most.max(1)),
+            3..8 => self.below(most.clamp(1, 5_000)),
+            _ => self.below(most.clamp(1, 200)),
+        };
+        (0..count).map(|_| self.below(256) as u8).collect()
+    }
+}

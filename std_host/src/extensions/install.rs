@@ -1,0 +1,187 @@
+//! Extensions that are copied into the folder of a manager, and removed from it.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io,
+    path::Path,
+};
+
+use toehold::{Extension, Limits, Uuid};
+
+use super::{ExtensionError, package::Package};
+
+/// What an extension's folder may hold, all files and folders together.
+const FILES: usize = 10_000;
+/// What names in the folder start with that are no extension: copies under way, and what they replace.
+const UNDER_WAY: &str = ".";
+
+/// Copies the extension at `path` into `root`, in the place of one with its id. Gives its id.
+///
+/// Whatever fails, what was there before is there after; after a crash in between, [`repair`] brings it back.
+pub(crate) fn add(path: &Path, root: &Path, limits: &Limits) -> Result<String, ExtensionError> {
+    let package = Package::read(path, limits)?;
+    let id = package.manifest.id().to_owned();
+    // What can't be loaded is not installed.
+    Extension::load(package.manifest, &package.module, limits)
+        .map_err(|source| ExtensionError::Load { path: package.module_path, source })?;
+    let error = |path: &Path, source| ExtensionError::Read { path: path.to_owned(), source };
+    fs::create_dir_all(root).map_err(|source| error(root, source))?;
+    let target = root.join(&id);
+    if fs::canonicalize(&target).is_ok_and(|target| target == package.folder) {
+        return Ok(id);
+    }
+    let new = root.join(format!("{UNDER_WAY}new-{}", Uuid::new_v4().simple()));
+    let old = root.join(format!("{UNDER_WAY}old-{id}"));
+    let copied = copy(&package.folder, &new, &mut 0).and_then(|()| {
+        if target.exists() {
+            if old.exists() {
+                fs::remove_dir_all(&old)?;
+            }
+            fs::rename(&target, &old)?;
+        }
+        let renamed = fs::rename(&new, &target);
+        if renamed.is_err() && old.exists() {
+            fs::rename(&old, &target)?;
+        }
+        renamed?;
+        sync(root)
+    });
+    if let Err(source) = copied {
+        // Half a copy helps nobody; that it failed is the error to report.
+        let _ = fs::remove_dir_all(&new);
+        return Err(error(&target, source));
+    }
+    // The new one is in place; what is left of the old one is removed now or at the next start.
+    let _ = fs::remove_dir_all(&old);
+    Ok(id)
+}
+
+/// Removes the extension in `folder`, which must lie in `root`.
+pub(crate) fn remove(folder: &Path, root: &Path) -> Result<(), ExtensionError> {
+    let error = |source| ExtensionError::Read { path: folder.to_owned(), source };
+    let inside = fs::canonicalize(root).is_ok_and(|root| folder.parent() == Some(root.as_path()));
+    if !inside {
+        return Err(error(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("does not lie in {}, so it is not removed", root.display()),
+        )));
+    }
+    // By one rename it is gone, whatever happens to the rest.
+    let gone = root.join(format!("{UNDER_WAY}new-{}", Uuid::new_v4().simple()));
+    fs::rename(folder, &gone).and_then(|()| sync(root)).map_err(error)?;
+    fs::remove_dir_all(&gone).map_err(error)
+}
+
+/// Brings a folder in order after a crash: what was being replaced and has no successor comes back, the rest goes.
+pub(crate) fn repair(root: &Path) {
+    let Ok(entries) = fs::read_dir(root) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let lost = name.strip_prefix(".old-").map(|id| root.join(id)).filter(|target| !target.exists());
+        let done = match lost {
+            Some(target) => fs::rename(&path, target),
+            None if name.starts_with(".old-") || name.starts_with(".new-") => fs::remove_dir_all(&path),
+            None => Ok(()),
+        };
+        if let Err(error) = done {
+            log::warn!("{}: {error}", path.display());
+        }
+    }
+}
+
+/// Copies a folder. Links are not followed: what they lead to may be elsewhere.
+fn copy(from: &Path, to: &Path, count: &mut usize) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        *count += 1;
+        if *count > FILES {
+            return Err(io::Error::other(format!("{}: has more than {FILES} files", from.display())));
+        }
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy(&entry.path(), &target, count)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), &target)?;
+            File::open(&target)?.sync_all()?;
+        }
+    }
+    sync(to)
+}
+
+#[cfg(unix)]
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Elsewhere a folder can't be opened as a file.
+#[cfg(not(unix))]
+fn sync(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Whether a folder's name says that it is no extension.
+pub(super) fn is_under_way(folder: &Path) -> bool {
+    folder.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with(UNDER_WAY))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn extension(folder: &Path, version: &str) -> PathBuf {
+        fs::create_dir_all(folder.join("samples")).unwrap();
+        let manifest = format!(
+            r#"{{"id": "a", "name": "", "version": "{version}", "description": "", "author": "", "wasm_file": "a.wasm"}}"#
+        );
+        fs::write(folder.join("manifest.json"), manifest).unwrap();
+        fs::write(folder.join("a.wasm"), wat::parse_str("(module (memory (export \"memory\") 1))").unwrap())
+            .unwrap();
+        fs::write(folder.join("samples/x"), version).unwrap();
+        folder.to_owned()
+    }
+
+    #[test]
+    fn one_takes_the_place_of_another() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("installed");
+        for version in ["1", "2"] {
+            let source = extension(&temp.path().join(version), version);
+            assert_eq!(add(&source, &root, &Limits::default()).unwrap(), "a");
+            assert_eq!(fs::read_to_string(root.join("a/samples/x")).unwrap(), version);
+            assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
+        }
+        let folder = fs::canonicalize(root.join("a")).unwrap();
+        assert!(remove(temp.path(), &root).is_err(), "it lies elsewhere");
+        remove(&folder, &root).unwrap();
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn one_that_can_not_be_loaded_changes_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("installed");
+        add(&extension(&temp.path().join("1"), "1"), &root, &Limits::default()).unwrap();
+        let bad = extension(&temp.path().join("2"), "2");
+        fs::write(bad.join("a.wasm"), "no module").unwrap();
+        assert!(matches!(add(&bad, &root, &Limits::default()), Err(ExtensionError::Load { .. })));
+        assert_eq!(fs::read_to_string(root.join("a/samples/x")).unwrap(), "1");
+    }
+
+    #[test]
+    fn what_a_crash_left_is_brought_in_order() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path();
+        extension(&root.join(".old-a"), "1");
+        extension(&root.join(".new-0"), "2");
+        repair(root);
+        assert_eq!(fs::read_to_string(root.join("a/samples/x")).unwrap(), "1");
+        extension(&root.join(".old-a"), "0");
+        repair(root);
+        assert_eq!(fs::read_to_string(root.join("a/samples/x")).unwrap(), "1");
+        assert_eq!(fs::read_dir(root).unwrap().count(), 1);
+    }
+}

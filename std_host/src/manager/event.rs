@@ -1,0 +1,110 @@
+use serde::{Deserialize, Serialize};
+use toehold::{Progress, UnixMillis, Uuid};
+
+/// Something that happened to a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobEvent {
+    /// The job.
+    pub job_id: Uuid,
+    /// The how many-th event of the job it is, from 1 up. A progress has the number of the event before it: it is told to
+    /// those who listen, and not kept.
+    pub seq: u64,
+    /// When it happened.
+    pub at: UnixMillis,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened to a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// It waits for its turn.
+    Queued,
+    /// It runs, or goes on.
+    Running {
+        /// Its attempt, from 1 up.
+        attempt: u32,
+    },
+    /// It told how far it is.
+    Progress {
+        /// How far.
+        progress: Progress,
+        /// Items processed.
+        items: u64,
+        /// Bytes processed.
+        bytes: u64,
+    },
+    /// A checkpoint became durable.
+    Checkpoint {
+        /// The how many-th.
+        sequence: u64,
+    },
+    /// It told of a non-fatal issue.
+    Warning {
+        /// What it says.
+        text: String,
+    },
+    /// It stands still.
+    Paused {
+        /// Why, unless somebody asked for it.
+        reason: Option<String>,
+    },
+    /// It failed and will be tried again.
+    Retry {
+        /// The next attempt.
+        attempt: u32,
+        /// When.
+        at: UnixMillis,
+        /// Why it failed.
+        error: String,
+    },
+    /// It goes on with another version of its extension.
+    Upgraded {
+        /// The version.
+        version: String,
+    },
+    /// It is done.
+    Completed,
+    /// It failed.
+    Failed {
+        /// Why.
+        error: String,
+    },
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl EventKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running { .. } => "running",
+            Self::Progress { .. } => "progress",
+            Self::Checkpoint { .. } => "checkpoint",
+            Self::Warning { .. } => "warning",
+            Self::Paused { .. } => "paused",
+            Self::Retry { .. } => "retry",
+            Self::Upgraded { .. } => "upgraded",
+            Self::Completed => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether it is kept, and so can be read later.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        !matches!(self, Self::Progress { .. })
+    }
+
+    /// Whether no event comes after it.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Completed | Self::Failed { .. } | Self::Cancelled)
+    }
+}

@@ -1,0 +1,525 @@
+//! The ways of a job from state to state.
+//!
+//! ```text
+//! dispatch ─► queued ─► running ─► completed, failed, cancelled
+//!               ▲  ▲       │ │
+//!        resume │  └ retry ┘ │
+//!               └─ paused ◄──┘
+//! ```
+
+use std::sync::Arc;
+
+use toehold::{
+    Change, Commit, Failure, FailureCause, Interrupt, Job, JobRecord, JobStart, JobState, LastWords, Outcome,
+    Report, Uuid,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    Dispatch, DispatchError, EventKind, Inner, JobError, PRUNE_EVERY,
+    entry::{Entry, Now, unix_now},
+    platform::Message,
+};
+use crate::store::StoreError;
+
+/// Milliseconds until another attempt, at most.
+const LONGEST_BACKOFF: u64 = 300_000;
+/// How long until something that must be written is offered again to a store that could not take it.
+const AGAIN_MS: u64 = 500;
+
+pub(super) type Written = oneshot::Receiver<Result<(), StoreError>>;
+
+impl Inner {
+    /// Makes a job's entry and has it written. It runs once it is entered.
+    pub(super) fn prepare(
+        &self,
+        job: &str,
+        dispatch: Dispatch,
+    ) -> Result<(Arc<Entry>, Written), DispatchError> {
+        let (extension, name) = job.split_once(':').ok_or_else(|| DispatchError::Name(job.to_owned()))?;
+        let installed = self.extensions.get(extension)?;
+        let Dispatch { id, library, state, priority, attempts, parent } = dispatch;
+        let id = id.unwrap_or_else(Uuid::new_v4);
+        let start = JobStart { id, library, state };
+        let checkpoint = installed.extension().first_checkpoint(name, &start)?;
+        self.keep_module(&installed);
+        let record = JobRecord {
+            job: job.to_owned(),
+            module_hash: checkpoint.module_hash,
+            library,
+            parent,
+            state: JobState::Queued,
+            wanted: Interrupt::None,
+            priority,
+            reason: None,
+            attempt: 1,
+            attempts: attempts.unwrap_or(self.config.attempts).max(1),
+            retry_at: None,
+            sleep: None,
+            created_at: unix_now(),
+            started_at: None,
+            ended_at: None,
+            report: Report::default(),
+            fuel_used: 0,
+            last_words: None,
+        };
+        let entry = self.reserve(id, record.clone())?;
+        let (tell, told) = oneshot::channel();
+        let change = Change { record: Some(record), commit: Some(Arc::new(Commit::first(checkpoint))) };
+        self.store.change(id, &change, move |result| {
+            let _ = tell.send(result);
+        });
+        Ok((entry, told))
+    }
+
+    /// The job was written: it waits for its turn.
+    pub(super) fn enter(self: &Arc<Self>, entry: &Arc<Entry>) {
+        self.event(entry, EventKind::Queued);
+        self.enqueue(entry);
+        self.admit();
+    }
+
+    /// The job could not be written: there is none.
+    pub(super) fn withdraw(&self, entry: &Entry) {
+        self.lock().entries.remove(&entry.id);
+    }
+
+    /// Dispatches a job for another one, once: if it is there already, nothing happens. Waits for the store.
+    pub(super) fn dispatch_child(
+        self: &Arc<Self>,
+        job: &str,
+        dispatch: Dispatch,
+    ) -> Result<Uuid, DispatchError> {
+        loop {
+            let (entry, written) = match self.prepare(job, dispatch.clone()) {
+                Err(DispatchError::Exists(id)) => return Ok(id),
+                prepared => prepared?,
+            };
+            match written.blocking_recv().unwrap_or_else(|_| Err(self.closed())) {
+                Ok(()) => {
+                    self.enter(&entry);
+                    return Ok(entry.id);
+                }
+                Err(StoreError::Full { .. }) => {
+                    self.withdraw(&entry);
+                    // On a thread that only this call has.
+                    std::thread::sleep(std::time::Duration::from_millis(AGAIN_MS));
+                }
+                Err(error) => {
+                    self.withdraw(&entry);
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    /// Puts a job into the queue.
+    pub(super) fn enqueue(&self, entry: &Entry) {
+        let (extension, place) = {
+            let now = entry.lock();
+            (now.record.extension().to_owned(), now.place(entry.id))
+        };
+        self.lock().queue.push(&extension, place);
+    }
+
+    /// Starts what may run.
+    pub(super) fn admit(self: &Arc<Self>) {
+        if self.workers.is_empty() {
+            return;
+        }
+        loop {
+            let entry = {
+                let mut jobs = self.lock();
+                let Some(id) = jobs.queue.pop() else { return };
+                jobs.entries.get(&id).cloned()
+            };
+            let Some(entry) = entry else { continue };
+            let id = entry.id;
+            let mut now = entry.lock();
+            // One that is held stays where it is.
+            let worker = self.lock().place(now.worker);
+            now.worker = Some(worker);
+            now.record.state = JobState::Running;
+            now.record.reason = None;
+            now.record.retry_at = None;
+            let first = now.record.started_at.is_none();
+            now.record.started_at.get_or_insert_with(unix_now);
+            if first {
+                self.write(id, &mut now);
+            }
+            let attempt = now.record.attempt;
+            drop(now);
+            entry.show(JobState::Running);
+            self.event(&entry, EventKind::Running { attempt });
+            if let Some(worker) = self.workers.get(worker) {
+                // A worker that has ended has ended with the manager.
+                let _ = worker.send(Message::Start(entry));
+            }
+        }
+    }
+
+    /// Gives a job's record to the store, without waiting. Under the entry's lock, so that records come in order.
+    pub(super) fn write(&self, id: Uuid, now: &mut Now) {
+        now.refresh();
+        let change = Change { record: Some(now.record.clone()), commit: None };
+        self.store.change(id, &change, move |result| {
+            if let Err(error) = result {
+                log::warn!("job {id}: its record is not durable: {error}");
+            }
+        });
+    }
+
+    /// As [`Inner::write`], and says when it is durable.
+    fn write_and_tell(&self, id: Uuid, now: &mut Now) -> Written {
+        now.refresh();
+        let (tell, told) = oneshot::channel();
+        let change = Change { record: Some(now.record.clone()), commit: None };
+        self.store.change(id, &change, move |result| {
+            let _ = tell.send(result);
+        });
+        told
+    }
+
+    /// A job runs no longer: its place is free.
+    fn free(&self, now: &Now) {
+        let mut jobs = self.lock();
+        jobs.queue.stopped(now.record.extension());
+        if let Some(load) = now.worker.and_then(|worker| jobs.loads.get_mut(worker)) {
+            *load = load.saturating_sub(1);
+        }
+    }
+
+    /// Asks a job to stop for now.
+    pub(super) fn pause(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
+        let mut now = entry.lock();
+        match now.record.state {
+            JobState::Queued => {
+                let place = now.place(entry.id);
+                if self.lock().queue.remove(now.record.extension(), place) || now.record.retry_at.is_some() {
+                    now.record.state = JobState::Paused;
+                    now.record.retry_at = None;
+                }
+                now.want(Interrupt::Pause);
+            }
+            JobState::Running if now.record.wanted == Interrupt::None => now.want(Interrupt::Pause),
+            JobState::Running | JobState::Paused => {}
+            state => return Err(JobError::Over { id: entry.id, state }),
+        }
+        let written = self.write_and_tell(entry.id, &mut now);
+        let (state, worker) = (now.record.state, now.worker);
+        drop(now);
+        self.wake(entry.id, worker);
+        if state == JobState::Paused {
+            entry.show(state);
+            self.event(entry, EventKind::Paused { reason: None });
+        }
+        Ok(written)
+    }
+
+    /// Lets a paused job go on.
+    pub(super) fn resume(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
+        let mut now = entry.lock();
+        let queued = match now.record.state {
+            JobState::Paused => {
+                now.record.state = JobState::Queued;
+                now.record.reason = None;
+                true
+            }
+            JobState::Running | JobState::Queued => false,
+            state => return Err(JobError::Over { id: entry.id, state }),
+        };
+        if now.record.wanted == Interrupt::Pause {
+            now.want(Interrupt::None);
+        }
+        let written = self.write_and_tell(entry.id, &mut now);
+        let (worker, place, extension) = (now.worker, now.place(entry.id), now.record.extension().to_owned());
+        if queued {
+            self.lock().queue.push(&extension, place);
+        }
+        drop(now);
+        self.wake(entry.id, worker);
+        if queued {
+            entry.show(JobState::Queued);
+            self.event(entry, EventKind::Queued);
+            self.admit();
+        }
+        Ok(written)
+    }
+
+    /// Asks a job to stop for good, and all that it has dispatched.
+    pub(super) fn cancel(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
+        let mut now = entry.lock();
+        let ended = match now.record.state {
+            JobState::Queued => {
+                let place = now.place(entry.id);
+                self.lock().queue.remove(now.record.extension(), place) || now.record.retry_at.is_some()
+            }
+            JobState::Paused => true,
+            JobState::Running => false,
+            state => return Err(JobError::Over { id: entry.id, state }),
+        };
+        now.want(Interrupt::Cancel);
+        if ended {
+            if let Some(worker) = now.worker.and_then(|worker| self.workers.get(worker)) {
+                let _ = worker.send(Message::Forget(entry.id));
+            }
+            now.forget();
+            now.record.state = JobState::Cancelled;
+            now.record.ended_at = Some(unix_now());
+        }
+        let written = self.write_and_tell(entry.id, &mut now);
+        let worker = now.worker;
+        drop(now);
+        self.wake(entry.id, worker);
+        if ended {
+            self.over(entry, JobState::Cancelled, EventKind::Cancelled);
+        }
+        self.cancel_children(entry.id);
+        Ok(written)
+    }
+
+    pub(super) fn cancel_children(self: &Arc<Self>, parent: Uuid) {
+        let children = self.store.reader().children(parent).unwrap_or_else(|error| {
+            log::error!("the jobs that {parent} dispatched can't be found, and are not cancelled: {error}");
+            Vec::new()
+        });
+        let entries: Vec<_> = {
+            let jobs = self.lock();
+            children.iter().filter_map(|child| jobs.entries.get(&child.id).cloned()).collect()
+        };
+        for entry in entries {
+            // One that is over needs no cancelling.
+            let _ = self.cancel(&entry);
+        }
+    }
+
+    fn wake(&self, id: Uuid, worker: Option<usize>) {
+        if let Some(worker) = worker.and_then(|worker| self.workers.get(worker)) {
+            let _ = worker.send(Message::Wake(id));
+        }
+    }
+
+    /// A worker's job stands still because it was asked to. False if that was taken back meanwhile.
+    pub(super) fn paused(self: &Arc<Self>, entry: &Arc<Entry>, job: &mut Job) -> bool {
+        let mut now = entry.lock();
+        if now.record.wanted != Interrupt::Pause {
+            return false;
+        }
+        job.leave_place();
+        self.free(&now);
+        now.record.state = JobState::Paused;
+        self.write(entry.id, &mut now);
+        drop(now);
+        entry.show(JobState::Paused);
+        self.event(entry, EventKind::Paused { reason: None });
+        self.admit();
+        true
+    }
+
+    /// A worker's job has checkpointed and returned. True if it was to pause, and so is in memory no longer.
+    pub(super) fn interrupted(self: &Arc<Self>, entry: &Arc<Entry>, job: &Job) -> bool {
+        let mut now = entry.lock();
+        let by_itself =
+            now.record.wanted == Interrupt::None && job.context().control().interrupt() == Interrupt::Pause;
+        if by_itself {
+            now.record.wanted = Interrupt::Pause;
+            now.record.reason = Some("the job stopped by itself, without being asked to".to_owned());
+        }
+        if now.record.wanted != Interrupt::Pause {
+            return false;
+        }
+        self.free(&now);
+        now.forget();
+        now.record.state = JobState::Paused;
+        self.write(entry.id, &mut now);
+        let reason = now.record.reason.clone();
+        drop(now);
+        entry.show(JobState::Paused);
+        self.event(entry, EventKind::Paused { reason });
+        self.admit();
+        true
+    }
+
+    /// A worker can't go on with a job: it is paused for this reason, and the store keeps what it has.
+    pub(super) fn pause_now(self: &Arc<Self>, entry: &Arc<Entry>, reason: Option<String>) {
+        let mut now = entry.lock();
+        self.free(&now);
+        now.forget();
+        if now.record.wanted == Interrupt::Cancel {
+            now.record.state = JobState::Cancelled;
+            now.record.ended_at = Some(unix_now());
+            self.write(entry.id, &mut now);
+            drop(now);
+            self.over(entry, JobState::Cancelled, EventKind::Cancelled);
+            return;
+        }
+        log::error!("job {} is paused: {}", entry.id, reason.as_deref().unwrap_or_default());
+        now.record.state = JobState::Paused;
+        now.record.wanted = Interrupt::Pause;
+        now.record.reason.clone_from(&reason);
+        self.write(entry.id, &mut now);
+        drop(now);
+        entry.show(JobState::Paused);
+        self.event(entry, EventKind::Paused { reason });
+        self.admit();
+    }
+
+    /// A job waits for the store, which can't take what it has, for this reason; or it does no longer.
+    pub(super) fn stuck(&self, entry: &Arc<Entry>, reason: Option<String>) {
+        let mut now = entry.lock();
+        if now.stuck == reason {
+            return;
+        }
+        let state = if reason.is_some() { JobState::Paused } else { now.record.state };
+        now.stuck.clone_from(&reason);
+        let attempt = now.record.attempt;
+        drop(now);
+        entry.show(state);
+        let kind = match reason {
+            Some(reason) => {
+                log::error!("job {} is paused: {reason}", entry.id);
+                EventKind::Paused { reason: Some(reason) }
+            }
+            None => EventKind::Running { attempt },
+        };
+        self.event(entry, kind);
+    }
+
+    /// A worker's job has failed: it is tried again, or has failed for good.
+    pub(super) fn failed(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        failure: &Failure,
+        memory_bytes: usize,
+        commit: Option<Commit>,
+    ) {
+        let fault = matches!(failure.cause, FailureCause::Fault(_));
+        let mut now = entry.lock();
+        let log_tail = now.context.as_ref().map(|context| context.log_tail()).unwrap_or_default();
+        let last_words = LastWords {
+            cause: match &failure.cause {
+                FailureCause::Returned => "the job returned 2 (failed)".to_owned(),
+                FailureCause::Fault(fault) => fault.to_string(),
+            },
+            fault,
+            last_error: failure.last_error.clone(),
+            memory_bytes: memory_bytes as u64,
+            log_tail,
+        };
+        now.record.last_words = Some(last_words);
+        let error = failure.to_string();
+        let again =
+            fault && now.record.attempt < now.record.attempts && now.record.wanted != Interrupt::Cancel;
+        if !again {
+            drop(now);
+            self.end(entry, JobState::Failed, EventKind::Failed { error }, commit);
+            return;
+        }
+        let doublings = now.record.attempt.saturating_sub(1).min(20);
+        let wait = self.config.backoff_ms.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
+        let at = unix_now().saturating_add(wait);
+        self.free(&now);
+        now.forget();
+        now.record.attempt += 1;
+        now.record.retry_at = Some(at);
+        now.record.reason = Some(error.clone());
+        // The journal of the attempt ends with its last effect: what came after may come out another way.
+        let paused = now.record.wanted == Interrupt::Pause;
+        now.record.state = if paused { JobState::Paused } else { JobState::Queued };
+        self.write(entry.id, &mut now);
+        let (attempt, state) = (now.record.attempt, now.record.state);
+        drop(now);
+        entry.show(state);
+        self.event(entry, EventKind::Retry { attempt, at, error });
+        self.retry_after(entry, wait);
+        self.admit();
+    }
+
+    /// Has a job that waits for another attempt queued when that is due.
+    pub(super) fn retry_after(self: &Arc<Self>, entry: &Arc<Entry>, wait_ms: u64) {
+        let (manager, entry) = (Arc::downgrade(self), entry.clone());
+        self.after(wait_ms, move || {
+            let Some(manager) = manager.upgrade() else { return };
+            let mut now = entry.lock();
+            if now.record.state != JobState::Queued || now.record.retry_at.take().is_none() {
+                return;
+            }
+            let (place, extension) = (now.place(entry.id), now.record.extension().to_owned());
+            manager.lock().queue.push(&extension, place);
+            drop(now);
+            manager.admit();
+        });
+    }
+
+    /// A worker's job is over.
+    pub(super) fn finish(self: &Arc<Self>, entry: &Arc<Entry>, outcome: &Outcome, commit: Option<Commit>) {
+        match outcome {
+            Outcome::Completed => self.end(entry, JobState::Completed, EventKind::Completed, commit),
+            _ => {
+                self.end(entry, JobState::Cancelled, EventKind::Cancelled, commit);
+                self.cancel_children(entry.id);
+            }
+        }
+    }
+
+    /// Writes how a job ended. Only once that is durable is it over for others.
+    fn end(self: &Arc<Self>, entry: &Arc<Entry>, state: JobState, kind: EventKind, commit: Option<Commit>) {
+        let mut now = entry.lock();
+        self.free(&now);
+        now.forget();
+        now.record.reason = match &kind {
+            EventKind::Failed { error } => Some(error.clone()),
+            _ => None,
+        };
+        now.record.sleep = None;
+        let record = JobRecord { state, ended_at: Some(unix_now()), ..now.record.clone() };
+        drop(now);
+        let change = Change { record: Some(record), commit: commit.map(Arc::new) };
+        self.offer_end(entry.clone(), change, kind);
+        self.admit();
+    }
+
+    fn offer_end(self: &Arc<Self>, entry: Arc<Entry>, change: Change, kind: EventKind) {
+        let manager = Arc::downgrade(self);
+        let offered = change.clone();
+        self.store.change(entry.id, &offered, move |result| {
+            let Some(manager) = manager.upgrade() else { return };
+            match result {
+                Ok(()) => {
+                    let Some(record) = change.record else { return };
+                    let state = record.state;
+                    let mut now = entry.lock();
+                    (now.record, now.stuck) = (record, None);
+                    drop(now);
+                    manager.over(&entry, state, kind);
+                }
+                Err(StoreError::Closed { .. }) => {}
+                Err(error) => {
+                    manager.stuck(&entry, Some(error.to_string()));
+                    let later = manager.clone();
+                    manager.after(AGAIN_MS, move || later.offer_end(entry, change, kind));
+                }
+            }
+        });
+    }
+
+    /// A job is over, and that is durable.
+    fn over(&self, entry: &Arc<Entry>, state: JobState, kind: EventKind) {
+        self.event(entry, kind);
+        let prune = {
+            let mut jobs = self.lock();
+            jobs.entries.remove(&entry.id);
+            jobs.ended += 1;
+            jobs.ended.is_multiple_of(PRUNE_EVERY)
+        };
+        entry.show(state);
+        if prune {
+            let (store, retention) = (self.store.clone(), self.config.retention);
+            self.spawn_blocking(move || {
+                if let Err(error) = store.prune(retention, unix_now()) {
+                    log::warn!("old jobs could not be removed: {error}");
+                }
+            });
+        }
+    }
+}

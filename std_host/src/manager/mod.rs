@@ -1,0 +1,334 @@
+//! The job manager: jobs that outlive the process.
+//!
+//! ```text
+//! dispatch ──► store ──► Queue ──► a worker: Scheduler, many jobs ──► store (checkpoints, journal, records)
+//!                          ▲            │        ▲
+//!            pause, resume ┘            └ calls ─┴── operations, on threads of their own
+//! ```
+//!
+//! A job's record changes in one place, its [`entry::Entry`]; [`life`] has the ways from state to state. What runs is in
+//! the memory of one [`worker`]; everything else is in the store, and what was cut off is recovered from there.
+
+mod bundles;
+mod config;
+mod entry;
+mod error;
+mod event;
+mod handle;
+mod life;
+mod modules;
+mod platform;
+mod queue;
+mod rate;
+mod recover;
+mod services;
+mod status;
+mod upgrade;
+mod worker;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::Sender},
+    thread,
+    time::{Duration, Instant},
+};
+
+use toehold::{LogLevel, LogLine, Registry, Uuid};
+use tokio::{runtime::Runtime, sync::broadcast};
+
+pub use bundles::{ImportOptions, Replay, ReplayEnd, replay};
+pub use config::{Dispatch, ManagerConfig};
+pub use error::{DispatchError, ImportError, JobError, ManagerError, RemoveError, ReplayError};
+pub use event::{EventKind, JobEvent};
+pub use handle::{Events, JobHandle};
+pub use rate::Rate;
+pub use status::JobStatus;
+
+pub(crate) use status::hex;
+
+use self::{
+    entry::{Entry, unix_now},
+    modules::Modules,
+    platform::Message,
+    queue::Queue,
+    worker::Worker,
+};
+use crate::{
+    ExtensionManager, Operations,
+    store::{Cursor, JobFilter, KvQuota, ListOrder, Listed, SqliteStore, StoreError, StoreReader},
+};
+
+/// Runs jobs and keeps them, in a data folder that it has for itself.
+///
+/// It is made for any Rust application: what waits is a future, which any executor can run. Clones share it. Once the
+/// last one is dropped its jobs stop where they are; the next manager of the folder goes on with them.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    inner: Arc<Inner>,
+    /// Stops the workers with the last clone.
+    _workers: Arc<Workers>,
+}
+
+/// What a manager, its workers and its handles share.
+struct Inner {
+    pub(super) store: SqliteStore,
+    pub(super) extensions: ExtensionManager,
+    pub(super) operations: Operations,
+    pub(super) kv_quota: KvQuota,
+    pub(super) started: Instant,
+    registry: Registry,
+    modules: Modules,
+    /// The modules that the store is known to have.
+    kept: Mutex<HashSet<[u8; 32]>>,
+    jobs: Mutex<Jobs>,
+    workers: Vec<Sender<Message>>,
+    hub: broadcast::Sender<Arc<JobEvent>>,
+    config: ManagerConfig,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+/// The jobs that are not over, and those of them that wait for their turn. Its lock is taken after an entry's, never
+/// before.
+struct Jobs {
+    entries: HashMap<Uuid, Arc<Entry>>,
+    queue: Queue,
+    /// How many jobs each worker has.
+    loads: Vec<usize>,
+    /// Jobs that have ended since old ones were removed last.
+    ended: u64,
+}
+
+#[derive(Debug)]
+struct Workers {
+    inner: Arc<Inner>,
+}
+
+/// Events that may wait for one who listens, before it has to read them from the store.
+const HUB: usize = 4_096;
+/// Ended jobs until old ones are removed.
+const PRUNE_EVERY: u64 = 256;
+
+impl Manager {
+    /// Opens a data folder, and goes on with the jobs that it has: what was running runs again, what was paused stays
+    /// paused. With no worker, nothing runs.
+    ///
+    /// # Errors
+    /// [`ManagerError`]: the folder is another process's, of a newer version, or can't be read or written. Nothing is
+    /// changed then.
+    pub fn open(config: ManagerConfig) -> Result<Self, ManagerError> {
+        let store = SqliteStore::open(&config.data, config.store)?;
+        let extensions =
+            ExtensionManager::new(config.extensions_folder(), config.limits.clone(), config.grants.clone());
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("toehold-operations")
+            .enable_time()
+            .build()
+            .map_err(ManagerError::Thread)?;
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..config.workers).map(|_| std::sync::mpsc::channel()).unzip();
+        let jobs = Jobs {
+            entries: HashMap::new(),
+            queue: Queue::new(config.running_jobs),
+            loads: vec![0; config.workers],
+            ended: 0,
+        };
+        let inner = Arc::new(Inner {
+            store,
+            extensions,
+            operations: config.operations.clone(),
+            kv_quota: config.kv_quota,
+            started: Instant::now(),
+            registry: Registry::default(),
+            modules: Modules::new(config.limits.clone()),
+            kept: Mutex::default(),
+            jobs: Mutex::new(jobs),
+            workers: senders,
+            hub: broadcast::channel(HUB).0,
+            config,
+            runtime: Mutex::new(Some(runtime)),
+        });
+        inner.load_extensions()?;
+        inner.restore()?;
+        for (index, (receiver, own)) in receivers.into_iter().zip(&inner.workers).enumerate() {
+            let worker = Worker::new(index, &inner, receiver, own.clone(), inner.config.slice);
+            thread::Builder::new()
+                .name(format!("toehold-worker-{index}"))
+                .stack_size(worker::STACK_BYTES)
+                .spawn(move || worker.run())
+                .map_err(ManagerError::Thread)?;
+        }
+        inner.admit();
+        Ok(Self { _workers: Arc::new(Workers { inner: inner.clone() }), inner })
+    }
+
+    /// The extensions that it can dispatch jobs of.
+    #[must_use]
+    pub fn extensions(&self) -> &ExtensionManager {
+        &self.inner.extensions
+    }
+
+    /// What is kept of jobs: events, log lines, records, and keys and values of extensions.
+    #[must_use]
+    pub fn reader(&self) -> &StoreReader {
+        self.inner.store.reader()
+    }
+
+    /// Dispatches a job, named `EXTENSION_ID:NAME`. Once this returns, the job outlives a power cut.
+    ///
+    /// # Errors
+    /// [`DispatchError`] says why not; then there is no such job.
+    pub async fn dispatch(&self, job: &str, dispatch: Dispatch) -> Result<JobHandle, DispatchError> {
+        let (entry, written) = self.inner.prepare(job, dispatch)?;
+        if let Err(error) = written.await.unwrap_or_else(|_| Err(self.inner.closed())) {
+            self.inner.withdraw(&entry);
+            return Err(error.into());
+        }
+        self.inner.enter(&entry);
+        Ok(JobHandle::new(self.inner.clone(), entry))
+    }
+
+    /// A handle of a job, also of one that is over.
+    ///
+    /// # Errors
+    /// [`JobError::Unknown`], [`JobError::Format`], [`JobError::Store`].
+    pub fn job(&self, id: Uuid) -> Result<JobHandle, JobError> {
+        let entry = self.inner.find(id)?;
+        Ok(JobHandle::new(self.inner.clone(), entry))
+    }
+
+    /// How jobs stand, those that are over too, at most `limit`, and where the list goes on. One whose record can't be read
+    /// is left out, with a line in the log.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be read.
+    pub fn list(
+        &self,
+        filter: &JobFilter,
+        order: ListOrder,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<JobStatus>, Option<Cursor>), StoreError> {
+        let listed = self.reader().list(filter, order, after, limit)?;
+        let next = listed.last().filter(|_| listed.len() == limit).map(|last| last.cursor);
+        let live: Vec<Option<Arc<Entry>>> = {
+            let jobs = self.inner.lock();
+            listed.iter().map(|one| jobs.entries.get(&one.id).cloned()).collect()
+        };
+        let status = |(Listed { id, record, .. }, live): (Listed, Option<Arc<Entry>>)| match (live, record) {
+            (Some(entry), _) => Some(entry.status()),
+            (None, Ok(record)) => Some(JobStatus::new(id, record, None)),
+            (None, Err(error)) => {
+                log::error!("job {id} is not listed: {error}");
+                None
+            }
+        };
+        Ok((listed.into_iter().zip(live).filter_map(status).collect(), next))
+    }
+
+    /// What happens to all jobs from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Arc<JobEvent>> {
+        self.inner.hub.subscribe()
+    }
+}
+
+impl Jobs {
+    /// Counts one more job for a worker: for this one, or for that which has the least.
+    fn place(&mut self, worker: Option<usize>) -> usize {
+        let least = || self.loads.iter().enumerate().min_by_key(|(_, load)| **load).map(|(index, _)| index);
+        let worker = worker.or_else(least).unwrap_or(0);
+        if let Some(load) = self.loads.get_mut(worker) {
+            *load += 1;
+        }
+        worker
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for worker in &self.inner.workers {
+            // One that has ended needs no telling.
+            let _ = worker.send(Message::Stop);
+        }
+        let runtime = self.inner.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            // Does not wait for operations that are under way: they are carried out again if they have to.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manager").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A job, also one that is over.
+    fn find(&self, id: Uuid) -> Result<Arc<Entry>, JobError> {
+        if let Some(entry) = self.lock().entries.get(&id) {
+            return Ok(entry.clone());
+        }
+        let record = self.store.reader().record(id)?.ok_or(JobError::Unknown(id))?;
+        let record = record.map_err(|source| JobError::Format { id, source })?;
+        Ok(Entry::new(id, record, 0))
+    }
+
+    /// What to say where the store is gone.
+    pub(super) fn closed(&self) -> StoreError {
+        StoreError::Closed { path: self.store.reader().path().to_owned() }
+    }
+
+    /// Has something done on a thread of its own, unless the manager is gone.
+    pub(super) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
+        if let Some(runtime) = &*self.runtime.lock().unwrap_or_else(PoisonError::into_inner) {
+            runtime.spawn_blocking(work);
+        }
+    }
+
+    /// Has something done in a while, unless the manager is gone.
+    pub(super) fn after(&self, ms: u64, work: impl FnOnce() + Send + 'static) {
+        if let Some(runtime) = &*self.runtime.lock().unwrap_or_else(PoisonError::into_inner) {
+            runtime.spawn(async move {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                work();
+            });
+        }
+    }
+
+    /// Tells of an event those who listen, and keeps it if it is of that kind.
+    fn event(&self, entry: &Entry, kind: EventKind) {
+        let at = unix_now();
+        let kept = kind.is_kept();
+        let (event, data) = {
+            let mut now = entry.lock();
+            now.events += u64::from(kept);
+            let event = JobEvent { job_id: entry.id, seq: now.events, at, kind };
+            let data = kept.then(|| serde_json::to_string(&event.kind).unwrap_or_default());
+            (event, data)
+        };
+        if let Some(data) = data {
+            self.store.append_event(entry.id, at, event.kind.name(), &data);
+        }
+        // Nobody may be listening.
+        let _ = self.hub.send(Arc::new(event));
+    }
+
+    /// Keeps lines that a job logged.
+    pub(super) fn log(&self, id: Uuid, lines: Vec<LogLine>, dropped: u64) {
+        let at = unix_now();
+        for line in lines {
+            self.store.append_log(id, at, line.level, &line.text);
+        }
+        if dropped > 0 {
+            let text = format!("{dropped} lines came faster than they could be kept");
+            self.store.append_log(id, at, LogLevel::Warn, &text);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use toehold::{Extension, Limits, Manifest};
+
+use crate::{
+    ExtensionManager, Grants, Installed,
+    store::{SqliteStore, StoreError},
+};
+
+/// A module that jobs run on, and what the operator grants them.
+#[derive(Debug)]
+pub(super) struct Module {
+    pub(super) extension: Extension,
+    pub(super) grants: Arc<Grants>,
+}
+
+/// The modules that jobs run on, by hash: those that are installed, and older ones that only the store still has.
+#[derive(Debug)]
+pub(super) struct Modules {
+    limits: Limits,
+    loaded: Mutex<HashMap<[u8; 32], Weak<Module>>>,
+}
+
+/// Why there is no module for a job.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ModuleError {
+    #[error(
+        "the module {hash} of the job is neither installed nor in the store: add the extension's version that it \
+             was dispatched on"
+    )]
+    Missing { hash: String },
+    #[error("the store has a manifest for module {hash} that can't be read: {source}")]
+    Manifest { hash: String, source: serde_json::Error },
+    #[error("the store's module {hash} can't be loaded: {source}")]
+    Load { hash: String, source: toehold::LoadError },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Modules {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, loaded: Mutex::default() }
+    }
+
+    /// The module of an extension that is installed.
+    pub(super) fn installed(&self, installed: &Installed) -> Arc<Module> {
+        let extension = installed.extension();
+        self.insert(extension.module().hash, || Module {
+            extension: extension.clone(),
+            grants: installed.grants().clone(),
+        })
+    }
+
+    /// The module with this hash, wherever it is.
+    pub(super) fn get(
+        &self,
+        id: &str,
+        hash: [u8; 32],
+        extensions: &ExtensionManager,
+        store: &SqliteStore,
+    ) -> Result<Arc<Module>, ModuleError> {
+        let installed = extensions.get(id).ok();
+        if let Some(installed) = installed.as_ref().filter(|one| one.extension().module().hash == hash) {
+            return Ok(self.installed(installed));
+        }
+        if let Some(module) = self.find(hash) {
+            return Ok(module);
+        }
+        let name = || super::status::hex(&hash);
+        let stored = store.reader().module(&hash)?.ok_or_else(|| ModuleError::Missing { hash: name() })?;
+        let manifest: Manifest = serde_json::from_str(&stored.manifest)
+            .map_err(|source| ModuleError::Manifest { hash: name(), source })?;
+        // Loaded without the lock: it may take its time, and to do it twice does no harm.
+        let loaded = match &installed {
+            // What runs on the old module counts among what the extension may have at a time.
+            Some(installed) => installed.extension().reload(manifest, &stored.module, &self.limits),
+            None => Extension::load(manifest, &stored.module, &self.limits),
+        };
+        let extension = loaded.map_err(|source| ModuleError::Load { hash: name(), source })?;
+        let grants = installed.map_or_else(Arc::default, |installed| installed.grants().clone());
+        Ok(self.insert(hash, || Module { extension, grants }))
+    }
+
+    fn find(&self, hash: [u8; 32]) -> Option<Arc<Module>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).get(&hash)?.upgrade()
+    }
+
+    fn insert(&self, hash: [u8; 32], make: impl FnOnce() -> Module) -> Arc<Module> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|_, module| module.strong_count() > 0);
+        if let Some(module) = loaded.get(&hash).and_then(Weak::upgrade) {
+            return module;
+        }
+        let module = Arc::new(make());
+        loaded.insert(hash, Arc::downgrade(&module));
+        module
+    }
+}

@@ -1,0 +1,167 @@
+//! Jobs that come back: after a start of the manager, and into a worker's memory.
+
+use std::sync::{Arc, PoisonError};
+
+use toehold::{Change, Commit, Interrupt, JobRecord, JobState, Recovery};
+
+use super::{
+    EventKind, Inner, ManagerError,
+    entry::{Entry, unix_now},
+    hex,
+    modules::Module,
+    platform::Recovered,
+};
+use crate::{
+    Installed,
+    extensions::install,
+    store::{self, Listed, StoredModule},
+};
+
+impl Inner {
+    /// Loads the extensions that are installed. One that can't be loaded keeps no other from it.
+    pub(super) fn load_extensions(&self) -> Result<(), ManagerError> {
+        let folder = self.extensions.folder();
+        install::repair(folder);
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        match self.extensions.refresh() {
+            Ok(changes) => {
+                for change in changes {
+                    if let crate::Change::Failed(error) = change {
+                        log::error!("{error}");
+                    }
+                }
+            }
+            Err(error) => log::error!("{error}"),
+        }
+        for installed in self.extensions.list() {
+            self.note_limit(&installed);
+        }
+        Ok(())
+    }
+
+    /// Lets the queue know how many jobs of an extension may run.
+    pub(super) fn note_limit(&self, installed: &Installed) {
+        let extension = installed.extension();
+        let limit = usize::try_from(extension.limits().concurrent_jobs).unwrap_or(usize::MAX);
+        self.lock().queue.limit(extension.id(), limit);
+    }
+
+    /// Keeps the module of an extension in the store, for as long as a job runs on it.
+    pub(super) fn keep_module(&self, installed: &Installed) {
+        let extension = installed.extension();
+        let hash = extension.module().hash;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.insert(hash) {
+            return;
+        }
+        let module = StoredModule {
+            hash,
+            manifest: serde_json::to_string(extension.manifest()).unwrap_or_default(),
+            module: installed.module().to_vec(),
+            config: installed.grants().config.to_string(),
+            added_at: unix_now(),
+        };
+        // Written before the job that comes after it, so that none is without its module.
+        self.store.put_module(module, move |result| {
+            if let Err(error) = result {
+                log::error!(
+                    "module {} is not kept, and jobs can't go on with it once it is replaced: {error}",
+                    hex(&hash)
+                );
+            }
+        });
+    }
+
+    /// Brings back the jobs that were not over when the manager went.
+    pub(super) fn restore(self: &Arc<Self>) -> Result<(), ManagerError> {
+        let mut retries = Vec::new();
+        let mut cancelled = Vec::new();
+        for Listed { id, record, .. } in self.store.reader().resumable()? {
+            let mut record: JobRecord = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    log::error!("job {id} is left as it is: {error}");
+                    continue;
+                }
+            };
+            record.state = match (record.state, record.wanted) {
+                (_, Interrupt::Cancel) => JobState::Queued,
+                (_, Interrupt::Pause) | (JobState::Paused, _) => JobState::Paused,
+                _ => JobState::Queued,
+            };
+            let (state, retry_at, wanted) = (record.state, record.retry_at, record.wanted);
+            let events = self.store.reader().events(id, u64::MAX, 0)?.last;
+            let entry = Entry::new(id, record, events);
+            self.lock().entries.insert(id, entry.clone());
+            match (state, wanted, retry_at) {
+                (_, Interrupt::Cancel, _) => cancelled.push(entry),
+                (JobState::Queued, _, Some(at)) => retries.push((entry, at)),
+                (JobState::Queued, _, None) => self.enqueue(&entry),
+                _ => {}
+            }
+        }
+        for entry in cancelled {
+            // It was asked for before: only what was under way is left to do.
+            self.enqueue(&entry);
+            if let Err(error) = self.cancel(&entry) {
+                log::error!("{error}");
+            }
+        }
+        for (entry, at) in retries {
+            // A clock that was put back must not keep it waiting for longer than it ever would.
+            let wait = at.saturating_sub(unix_now()).min(self.config.backoff_ms.saturating_mul(1 << 9));
+            self.retry_after(&entry, wait);
+        }
+        Ok(())
+    }
+
+    /// Brings a job into memory from what the store has; or says why it can't.
+    pub(super) fn recover(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Recovered, String> {
+        let id = entry.id;
+        let saved = self.store.reader().load(id).map_err(|error| error.to_string())?;
+        let saved = saved.ok_or_else(|| format!("the store has nothing of job {id}"))?;
+        let recovery = Recovery::new(&saved).map_err(|error| format!("{error}; it is kept as it is"))?;
+        let (recovery, module) = self.module_for(entry, recovery)?;
+        let job = module.extension.recover(&self.registry, recovery).map_err(|error| error.to_string())?;
+        Ok(Recovered { job, grants: module.grants.clone() })
+    }
+
+    /// The module that a job goes on with: that which is installed, if the job can, else its own.
+    fn module_for(
+        self: &Arc<Self>,
+        entry: &Arc<Entry>,
+        recovery: Recovery,
+    ) -> Result<(Recovery, Arc<Module>), String> {
+        let newest = recovery.newest();
+        let installed = self.extensions.get(&newest.extension).ok();
+        let other = installed.filter(|one| one.extension().module().hash != newest.module_hash);
+        if let Some(installed) = other.filter(|_| !recovery.is_replay()) {
+            match installed.extension().upgrade(newest) {
+                Ok(upgraded) => {
+                    let commit = Arc::new(Commit::upgrade(upgraded.clone()));
+                    let version = upgraded.extension_version.clone();
+                    self.keep_module(&installed);
+                    let mut now = entry.lock();
+                    now.record.module_hash = upgraded.module_hash;
+                    let change = Change { record: Some(now.record.clone()), commit: Some(commit) };
+                    drop(now);
+                    store::wait(&self.store, |done| self.store.change(entry.id, &change, done))
+                        .map_err(|error| error.to_string())?;
+                    self.event(entry, EventKind::Upgraded { version });
+                    return Ok((Recovery::from(upgraded), self.modules.installed(&installed)));
+                }
+                Err(reason) => log::info!(
+                    "job {} goes on with version {} of {}: {reason}",
+                    entry.id,
+                    newest.extension_version,
+                    newest.extension
+                ),
+            }
+        }
+        let (extension, hash) = (newest.extension.clone(), newest.module_hash);
+        let module = self.modules.get(&extension, hash, &self.extensions, &self.store);
+        Ok((recovery, module.map_err(|error| error.to_string())?))
+    }
+}

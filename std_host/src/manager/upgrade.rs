@@ -1,0 +1,89 @@
+//! Extensions that come, change and go while jobs run.
+
+use std::path::Path;
+
+use toehold::JobState;
+
+use super::{Inner, Manager, error::RemoveError};
+use crate::{ExtensionError, Installed, extensions::install};
+
+impl Manager {
+    /// Installs the extension of a folder: copies it into the manager's own folder and loads it. Where one with its id is
+    /// installed, this takes its place, as with [`Manager::reload_extension`].
+    ///
+    /// # Errors
+    /// [`ExtensionError`]; what was installed before still is.
+    pub fn add_extension(&self, path: &Path) -> Result<std::sync::Arc<Installed>, ExtensionError> {
+        let inner = &self.inner;
+        let id = install::add(path, inner.extensions.folder(), &inner.config.limits)?;
+        let installed = match inner.extensions.get(&id) {
+            Ok(_) => inner.extensions.reload(&id)?,
+            Err(_) => inner.extensions.load_id(&id)?,
+        };
+        inner.replaced(&installed);
+        Ok(installed)
+    }
+
+    /// Loads the files of an extension anew. A job of it that runs goes on with the module that it has; or, where both
+    /// manifests have the same `state_version`, or the new module a migration from the old one, it is asked to checkpoint
+    /// and goes on from there on the new module.
+    ///
+    /// # Errors
+    /// [`ExtensionError`]; the old one is then still there.
+    pub fn reload_extension(&self, id: &str) -> Result<std::sync::Arc<Installed>, ExtensionError> {
+        let installed = match self.inner.extensions.get(id) {
+            Ok(_) => self.inner.extensions.reload(id)?,
+            Err(_) => self.inner.extensions.load_id(id)?,
+        };
+        self.inner.replaced(&installed);
+        Ok(installed)
+    }
+
+    /// Removes an extension, none of whose jobs is left to run.
+    ///
+    /// # Errors
+    /// [`RemoveError`]; then it is still there.
+    pub fn remove_extension(&self, id: &str) -> Result<(), RemoveError> {
+        let installed = self.inner.extensions.get(id)?;
+        let jobs = self.inner.live_jobs_of(id);
+        if jobs > 0 {
+            return Err(RemoveError::Jobs { id: id.to_owned(), jobs });
+        }
+        install::remove(installed.folder(), self.inner.extensions.folder())?;
+        self.inner.extensions.unload(id)?;
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn live_jobs_of(&self, extension: &str) -> usize {
+        let entries: Vec<_> = self.lock().entries.values().cloned().collect();
+        entries.iter().filter(|entry| entry.lock().record.extension() == extension).count()
+    }
+
+    /// An extension was loaded anew: jobs that may go on with it are asked to.
+    fn replaced(&self, installed: &Installed) {
+        self.note_limit(installed);
+        self.keep_module(installed);
+        let extension = installed.extension();
+        let entries: Vec<_> = self.lock().entries.values().cloned().collect();
+        for entry in entries {
+            let now = entry.lock();
+            let record = &now.record;
+            let other = record.extension() == extension.id() && record.module_hash != extension.module().hash;
+            if other
+                && record.state == JobState::Running
+                && extension.manifest().state_version() != 0
+                && let Some(context) = &now.context
+            {
+                context.control().reenter();
+            }
+        }
+        let keep: Vec<_> = self.extensions.list().iter().map(|one| one.extension().module().hash).collect();
+        self.store.prune_modules(&keep, |result| {
+            if let Err(error) = result {
+                log::warn!("modules that no job needs could not be removed: {error}");
+            }
+        });
+    }
+}

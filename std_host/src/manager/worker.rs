@@ -1,0 +1,294 @@
+//! A worker: one thread that shares itself among its jobs.
+
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Weak,
+        mpsc::{Receiver, RecvTimeoutError, Sender},
+    },
+    time::{Duration, Instant},
+};
+
+use toehold::{Failure, FailureCause, Fault, Job, Outcome, Scheduler, Stopped, Turn, Uuid};
+
+use super::{
+    EventKind, Inner,
+    entry::Entry,
+    platform::{Message, WorkerPlatform},
+};
+
+/// Stack of a worker's thread: enough for 512 MiB of memory, as `Job::step` says, and then some. It is taken as it is
+/// used.
+pub(super) const STACK_BYTES: usize = 16 << 20;
+/// A job's report is looked at, at most so often.
+const SAMPLE: Duration = Duration::from_millis(50);
+/// How long a worker without anything to do waits at most. It is woken by messages; this is only a number.
+const IDLE: Duration = Duration::from_secs(3_600);
+
+pub(super) struct Worker {
+    index: usize,
+    manager: Weak<Inner>,
+    messages: Receiver<Message>,
+    scheduler: Scheduler,
+    platform: WorkerPlatform,
+    tasks: HashMap<Uuid, Task>,
+    slice: u64,
+}
+
+/// What a worker knows of a job that it has in memory.
+struct Task {
+    entry: Arc<Entry>,
+    /// The job, while it stands still.
+    held: Option<Job>,
+    sampled: Instant,
+    warnings: usize,
+    progress: Option<toehold::Progress>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        index: usize,
+        manager: &Arc<Inner>,
+        messages: Receiver<Message>,
+        own: Sender<Message>,
+        slice: u64,
+    ) -> Self {
+        let platform = WorkerPlatform::new(manager, own);
+        let (manager, scheduler, tasks) = (Arc::downgrade(manager), Scheduler::new(), HashMap::new());
+        Self { index, manager, messages, scheduler, platform, tasks, slice }
+    }
+
+    /// Runs until the manager is gone.
+    pub(super) fn run(mut self) {
+        loop {
+            // A mistake of ours must not leave others waiting for ever. (A panic inside of a host function still
+            // aborts: the interpreter can't be unwound.)
+            match catch_unwind(AssertUnwindSafe(|| self.work())) {
+                Ok(()) => return,
+                Err(_) => self.abandon(),
+            }
+        }
+    }
+
+    fn work(&mut self) {
+        loop {
+            let Some(manager) = self.manager.upgrade() else { return };
+            while let Ok(message) = self.messages.try_recv() {
+                if !self.take(&manager, message) {
+                    return;
+                }
+            }
+            self.scheduler.wake_due(self.platform.millis());
+            match self.scheduler.turn(&mut self.platform, self.slice) {
+                Turn::Ran(id) | Turn::Waits(id) => self.sample(&manager, id, false),
+                Turn::Stopped(job, stopped) => self.stopped(&manager, job, stopped),
+                _ => {
+                    let now = self.platform.millis();
+                    let wait = self
+                        .scheduler
+                        .next_due()
+                        .map_or(IDLE, |due| IDLE.min(Duration::from_millis(due.saturating_sub(now))));
+                    drop(manager);
+                    match self.messages.recv_timeout(wait) {
+                        Ok(message) => {
+                            let Some(manager) = self.manager.upgrade() else { return };
+                            if !self.take(&manager, message) {
+                                return;
+                            }
+                        }
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sees to a message. False if it was the last one.
+    fn take(&mut self, manager: &Arc<Inner>, message: Message) -> bool {
+        match message {
+            Message::Start(entry) => self.start(manager, entry),
+            Message::Wake(id) => self.scheduler.wake(id),
+            Message::Forget(id) => {
+                self.tasks.remove(&id);
+                self.scheduler.remove(id);
+                self.platform.forget(id);
+            }
+            Message::Replied(key, reply) => {
+                self.platform.replied(key, reply);
+                self.scheduler.wake(key.job);
+            }
+            Message::Committed(id, number, result) => {
+                if let Some(task) = self.tasks.get(&id) {
+                    manager.stuck(&task.entry, result.as_ref().err().map(ToString::to_string));
+                }
+                self.platform.committed(id, number, result.is_ok());
+                self.scheduler.wake(id);
+            }
+            Message::Stop => return false,
+        }
+        true
+    }
+
+    /// Brings a job into memory, unless it is there, and lets it run.
+    fn start(&mut self, manager: &Arc<Inner>, entry: Arc<Entry>) {
+        let id = entry.id;
+        let held = self.tasks.get_mut(&id).and_then(|task| task.held.take());
+        let job = match held {
+            Some(mut job) => {
+                if job.take_place() {
+                    Ok(job)
+                } else {
+                    Err("no place is left for the job: more run than its manifest allows".to_owned())
+                }
+            }
+            None => manager.recover(&entry).map(|recovered| {
+                self.platform.enter(&entry, &recovered.grants);
+                recovered.job
+            }),
+        };
+        let job = match job {
+            Ok(job) => job,
+            Err(reason) => {
+                self.tasks.remove(&id);
+                manager.pause_now(&entry, Some(reason));
+                return;
+            }
+        };
+        let context = job.context().clone();
+        context.follow_log();
+        let priority = {
+            let mut now = entry.lock();
+            now.context = Some(context.clone());
+            now.steer();
+            now.record.priority
+        };
+        let warnings = context.report().warnings.len();
+        let task = Task { entry, held: None, sampled: Instant::now(), warnings, progress: None };
+        self.tasks.insert(id, task);
+        self.scheduler.add(job, priority);
+    }
+
+    /// Tells others what a job tells of itself.
+    fn sample(&mut self, manager: &Inner, id: Uuid, last: bool) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let Some(context) = task.entry.lock().context.clone() else { return };
+        let (lines, dropped) = context.take_log();
+        if !lines.is_empty() || dropped > 0 {
+            manager.log(id, lines, dropped);
+        }
+        for sequence in self.platform.checkpoints(id) {
+            manager.event(&task.entry, EventKind::Checkpoint { sequence });
+        }
+        let now = Instant::now();
+        if !last && now.duration_since(task.sampled) < SAMPLE {
+            return;
+        }
+        task.sampled = now;
+        let report = context.report();
+        for text in report.warnings.iter().skip(task.warnings) {
+            manager.event(&task.entry, EventKind::Warning { text: text.clone() });
+        }
+        task.warnings = task.warnings.max(report.warnings.len());
+        task.entry.lock().meter.add(&report, now);
+        if report.progress != task.progress {
+            task.progress.clone_from(&report.progress);
+            if let Some(progress) = report.progress {
+                let (items, bytes) = (report.items, report.bytes);
+                manager.event(&task.entry, EventKind::Progress { progress, items, bytes });
+            }
+        }
+    }
+
+    fn stopped(&mut self, manager: &Arc<Inner>, mut job: Job, stopped: Stopped) {
+        let id = job.context().id();
+        self.sample(manager, id, true);
+        let Some(entry) = self.tasks.get(&id).map(|task| task.entry.clone()) else { return };
+        match stopped {
+            Stopped::Paused => {
+                // Somebody may have resumed it meanwhile; under the lock it is one or the other.
+                if manager.paused(&entry, &mut job) {
+                    self.hold(id, job);
+                } else {
+                    self.go_on(&entry, job);
+                }
+            }
+            Stopped::Finished(Outcome::Interrupted) => {
+                if manager.interrupted(&entry, &job) {
+                    self.forget(id);
+                } else if job.context().control().is_to_reenter() {
+                    // On another module, perhaps: what the store has says all.
+                    drop(job);
+                    self.forget(id);
+                    self.start(manager, entry);
+                } else {
+                    match job.next_run() {
+                        Ok(next) => self.go_on(&entry, next),
+                        Err(error) => {
+                            self.forget(id);
+                            manager.failed(&entry, &instance_failed(&error), 0, None);
+                        }
+                    }
+                }
+            }
+            Stopped::Finished(Outcome::Failed(failure)) => {
+                let (memory, commit) = (job.memory_bytes(), job.last_commit());
+                drop(job);
+                self.forget(id);
+                manager.failed(&entry, &failure, memory, commit);
+            }
+            Stopped::Finished(outcome) => {
+                let commit = job.last_commit();
+                drop(job);
+                self.forget(id);
+                manager.finish(&entry, &outcome, commit);
+            }
+            // The platform never gives up a commit.
+            _ => self.hold(id, job),
+        }
+    }
+
+    fn hold(&mut self, id: Uuid, job: Job) {
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.held = Some(job);
+        }
+    }
+
+    fn go_on(&mut self, entry: &Entry, job: Job) {
+        let priority = {
+            let now = entry.lock();
+            now.steer();
+            now.record.priority
+        };
+        self.scheduler.add(job, priority);
+    }
+
+    fn forget(&mut self, id: Uuid) {
+        self.tasks.remove(&id);
+        self.platform.forget(id);
+    }
+
+    /// After a panic: nobody knows what state the jobs in memory are in, but the store does.
+    fn abandon(&mut self) {
+        log::error!(
+            "worker {} of the job manager panicked; its jobs are paused. Please report this",
+            self.index
+        );
+        self.scheduler = Scheduler::new();
+        let tasks = std::mem::take(&mut self.tasks);
+        let Some(manager) = self.manager.upgrade() else { return };
+        for (id, task) in tasks {
+            self.platform.forget(id);
+            manager.pause_now(&task.entry, Some("the host itself panicked; please report this".to_owned()));
+        }
+    }
+}
+
+fn instance_failed(error: &toehold::StartError) -> Failure {
+    let fault = match error {
+        toehold::StartError::Instance(fault) => fault.clone(),
+        other => Fault::Trap { export: "the next run".to_owned(), message: other.to_string() },
+    };
+    Failure { cause: FailureCause::Fault(fault), last_error: None }
+}
