@@ -1,6 +1,6 @@
 //! What is done to a store: the same in each run of a test.
 
-use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, sync::Arc, vec::Vec};
 use core::fmt;
 
 use uuid::Uuid;
@@ -26,7 +26,7 @@ pub struct Plan {
 impl Default for Plan {
     /// What a store on a disk should stand.
     fn default() -> Self {
-        Self { runs: 4, steps: 400, jobs: 40, state_bytes: 300_000, journal_bytes: 100_000 }
+        Self { runs: 3, steps: 300, jobs: 40, state_bytes: 300_000, journal_bytes: 100_000 }
     }
 }
 
@@ -64,11 +64,12 @@ impl Plan {
             if random.below(4) == 0 {
                 commit.journal = sample::journal(random, self.journal_bytes);
             }
-            return Action::Change(job, Change { record: Some(record), commit: Some(Arc::new(commit)) });
+            let change = Change { record: Some(record), commit: Some(Arc::new(commit)) };
+            return Action::Change(job, Box::new(change));
         }
         let record = (random.below(3) == 0).then_some(record);
         if record.is_some() && random.below(2) == 0 {
-            return Action::Change(job, Change { record, commit: None });
+            return Action::Change(job, Box::new(Change { record, commit: None }));
         }
         let commit = Commit {
             number: u64::from(step),
@@ -81,14 +82,14 @@ impl Plan {
             checkpoint: (random.below(2) == 0)
                 .then(|| Arc::new(sample::checkpoint(random, job, step, self.state_bytes))),
         };
-        Action::Change(job, Change { record, commit: Some(Arc::new(commit)) })
+        Action::Change(job, Box::new(Change { record, commit: Some(Arc::new(commit)) }))
     }
 }
 
 /// One thing that is done to a store.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    Change(Uuid, Change),
+    Change(Uuid, Box<Change>),
     Remove(Uuid),
     Reopen,
 }
