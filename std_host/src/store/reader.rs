@@ -47,11 +47,16 @@ impl StoreReader {
     /// # Errors
     /// [`StoreError`], if the database can't be read at all.
     pub fn check(&self) -> Result<Vec<String>, StoreError> {
-        self.read(|transaction| {
+        let found = self.read(|transaction| {
             let mut check = transaction.prepare("PRAGMA integrity_check")?;
-            let found = check.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-            Ok(found.into_iter().filter(|text| text != "ok").collect())
-        })
+            check.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
+        });
+        match found {
+            Ok(texts) => Ok(texts.into_iter().filter(|text| text != "ok").collect()),
+            // Some damage ends the check.
+            Err(StoreError::Damaged { source, .. }) => Ok(vec![source.to_string()]),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads within one transaction.

@@ -1,6 +1,6 @@
 //! Which of the ended jobs stay.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension, Row};
 use toehold::{UnixMillis, Uuid};
 
 use super::{SqliteStore, StoreError, places::Writing, row::integer, task::wait};
@@ -8,7 +8,7 @@ use super::{SqliteStore, StoreError, places::Writing, row::integer, task::wait};
 /// Jobs that one transaction removes, about: others wait as long.
 const AT_ONCE: u64 = 32;
 
-/// Which of the ended jobs stay: those that are within both.
+/// Which of the ended jobs stay: those that are within both limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// How many: those that ended last. `None` for all.
@@ -26,40 +26,57 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`]; some may be gone already.
     pub fn prune(&self, retention: Retention, now: UnixMillis) -> Result<u64, StoreError> {
+        let beyond = self.reader().read(|transaction| beyond(transaction, retention, now))?;
         let mut removed = 0_u64;
-        // Where the last one ended that had to stay, so that it is not looked at again.
-        let mut after = (i64::MIN, 0);
-        loop {
-            let (some, next): (u64, Option<(i64, i64)>) = wait(self, |done| {
-                self.ask(0, done, move |writing| Ok(Ok(writing.prune(retention, now, after)?)))
+        // The last one that was looked at: those that have to stay are not looked at again.
+        let mut after = START;
+        while let Some(last) = beyond.filter(|last| after < *last) {
+            let (some, next) = wait(self, |done| {
+                self.ask(0, done, move |writing| Ok(Ok::<_, StoreError>(writing.prune(after, last)?)))
             })?;
             removed = removed.saturating_add(some);
-            match next {
-                Some(next) => after = next,
-                None => return Ok(removed),
-            }
+            after = next;
         }
+        Ok(removed)
     }
 }
 
+/// Jobs that have ended, in the order in which they did: when, and the job's number in the database.
+type Ended = (i64, i64);
+
+const START: Ended = (i64::MIN, i64::MIN);
+
+/// The last of the ended jobs that are beyond a retention.
+fn beyond(connection: &Connection, retention: Retention, now: UnixMillis) -> rusqlite::Result<Option<Ended>> {
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let too_many = match retention.keep_count {
+        None => None,
+        Some(keep) => connection
+            .prepare_cached(
+                "SELECT ended_at, id FROM jobs WHERE ended_at IS NOT NULL
+                    ORDER BY ended_at DESC, id DESC LIMIT 1 OFFSET ?1",
+            )?
+            .query_row([integer(keep)], read)
+            .optional()?,
+    };
+    let too_old = match retention.keep_ms {
+        None => None,
+        Some(keep) => connection
+            .prepare_cached(
+                "SELECT ended_at, id FROM jobs WHERE ended_at < ?1 ORDER BY ended_at DESC, id DESC LIMIT 1",
+            )?
+            .query_row([integer(now.saturating_sub(keep))], read)
+            .optional()?,
+    };
+    Ok(too_many.max(too_old))
+}
+
 impl Writing<'_> {
-    /// Removes some. Gives how many, and where to go on, if there may be more.
-    fn prune(
-        &mut self,
-        retention: Retention,
-        now: UnixMillis,
-        mut after: (i64, i64),
-    ) -> rusqlite::Result<(u64, Option<(i64, i64)>)> {
-        let count: i64 = self
-            .connection
-            .prepare_cached("SELECT count(*) FROM jobs WHERE ended_at IS NOT NULL")?
-            .query_row([], |row| row.get(0))?;
-        let keep = retention.keep_count.map_or(i64::MAX, integer);
-        let mut too_many = count.saturating_sub(keep);
-        let too_old = retention.keep_ms.map_or(i64::MIN, |ms| integer(now.saturating_sub(ms)));
+    /// Removes some of the jobs that ended behind `after` and up to `last`. Gives how many, and where to go on.
+    fn prune(&mut self, mut after: Ended, last: Ended) -> rusqlite::Result<(u64, Ended)> {
         let mut removed = 0_u64;
         for _ in 0..AT_ONCE {
-            let oldest: Option<(i64, i64)> = self
+            let oldest: Option<Ended> = self
                 .connection
                 .prepare_cached(
                     "SELECT ended_at, id FROM jobs WHERE ended_at IS NOT NULL AND (ended_at, id) > (?1, ?2)
@@ -67,16 +84,9 @@ impl Writing<'_> {
                 )?
                 .query_row(after, |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
-            let Some((ended_at, id)) = oldest else { return Ok((removed, None)) };
-            if too_many <= 0 && ended_at >= too_old {
-                return Ok((removed, None));
-            }
-            after = (ended_at, id);
-            too_many -= 1;
-            let Some(tree) = self.ended_tree(id)? else { continue };
-            // Those below count as well, and come no more.
-            too_many -= i64::try_from(tree.len()).unwrap_or(i64::MAX).saturating_sub(1);
-            for (id, job) in tree {
+            let Some(oldest) = oldest.filter(|oldest| *oldest <= last) else { return Ok((removed, last)) };
+            after = oldest;
+            for (id, job) in self.ended_tree(oldest.1)?.unwrap_or_default() {
                 self.remove(job, id)?;
                 removed = removed.saturating_add(1);
             }
@@ -84,7 +94,7 @@ impl Writing<'_> {
                 break;
             }
         }
-        Ok((removed, Some(after)))
+        Ok((removed, after))
     }
 
     /// A job with all that it has dispatched, if all of it has ended.

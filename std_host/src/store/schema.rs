@@ -194,10 +194,12 @@ fn look_at(path: &Path) -> Result<Found, OpenError> {
             expected: APPLICATION_ID,
         });
     }
-    if version > VERSION {
-        return Err(OpenError::Newer { path: path.to_owned(), found: version, newest: VERSION });
+    match version {
+        // No Toehold has written that.
+        0 => Err(OpenError::NoDatabase { path: path.to_owned() }),
+        1..=VERSION => Ok(Found::Ours),
+        found => Err(OpenError::Newer { path: path.to_owned(), found, newest: VERSION }),
     }
-    Ok(Found::Ours)
 }
 
 fn version(path: &Path, connection: &Connection) -> Result<u32, StoreError> {

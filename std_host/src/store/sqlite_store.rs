@@ -94,6 +94,14 @@ impl SqliteStore {
         }
     }
 
+    /// Writes what waits, and lets go of the data folder, which another store may then open. From then on this one only
+    /// reads, for as long as the folder is there; what is asked of it otherwise is [`StoreError::Closed`].
+    ///
+    /// Not for a `done`, which runs on the thread that this waits for.
+    pub fn close(&self) {
+        self.shared.close();
+    }
+
     pub(super) fn append(&self, line: Line) {
         self.shared.queue.push_line(line);
     }
@@ -103,16 +111,22 @@ impl SqliteStore {
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
+impl Shared {
+    fn close(&self) {
         self.queue.close();
-        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             // The last handle may have been in a `done`; then this is the thread that would be waited for.
             if writer.thread().id() != thread::current().id() && writer.join().is_err() {
                 log::error!("{}: the thread that writes has panicked", self.reader.path().display());
             }
         }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

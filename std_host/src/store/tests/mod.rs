@@ -1,13 +1,25 @@
+mod effects;
+mod full;
+mod groups;
+mod history;
 mod jobs;
+mod kill;
+mod lists;
+mod modules;
+mod opening;
+mod retention;
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use tempfile::TempDir;
 use toehold::{
-    Change, Checkpoint, Commit, Interrupt, JobRecord, JobState, Limits, Priority, Report, Saved, Uuid,
+    Change, Checkpoint, Commit, Interrupt, JobRecord, JobState, Limits, LogLevel, Priority, Report, Saved,
+    Store, Uuid, conformance::PowerStore,
 };
 
-use super::{SqliteStore, StoreError, StoreOptions, wait};
+use super::{
+    Cap, KvError, KvQuota, Listed, Retention, SqliteStore, StoreError, StoreOptions, StoredModule, wait,
+};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
@@ -88,6 +100,36 @@ fn change(store: &SqliteStore, job: Uuid, change: &Change) -> Result<(), StoreEr
 fn dispatch(store: &SqliteStore, number: u128, state: JobState) -> Uuid {
     change(store, id(number), &first(id(number), record("example:count", state))).expect("there is room");
     id(number)
+}
+
+/// xorshift64: the same in each run of a test.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// Keeps the writer busy until what it gives is dropped, so that all that comes waits for one group.
+fn hold(store: &SqliteStore) -> mpsc::Sender<()> {
+    let (release, released) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel();
+    store.ask(
+        0,
+        |_: Result<(), StoreError>| {},
+        move |_| {
+            // Whoever holds it may have gone already.
+            let _ = tell.send(());
+            let _ = released.recv();
+            Ok(Ok(()))
+        },
+    );
+    told.recv().expect("the writer has come to it");
+    release
 }
 
 fn load(store: &SqliteStore, job: Uuid) -> Saved {
