@@ -1,7 +1,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use toehold::Uuid;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    oneshot,
+};
 
 use super::{EventKind, Inner, JobError, JobEvent, JobStatus, entry::Entry, life::Written};
 use crate::store::StoreError;
@@ -75,7 +78,7 @@ impl JobHandle {
     ///
     /// # Errors
     /// [`StoreError`] if the store can't be read.
-    pub fn events(&self, after: u64) -> Result<Events, StoreError> {
+    pub async fn events(&self, after: u64) -> Result<Events, StoreError> {
         // First to listen, then to read: so that nothing falls in between.
         let live = self.inner.hub.subscribe();
         let mut events = Events {
@@ -86,7 +89,7 @@ impl JobHandle {
             seen: after,
             over: false,
         };
-        events.catch_up()?;
+        events.catch_up().await?;
         events.over = events.read.is_empty() && self.status().state.is_final();
         Ok(events)
     }
@@ -129,7 +132,7 @@ impl Events {
                 }
                 Ok(_) => {}
                 // Too many came at once; those that are kept can be read.
-                Err(RecvError::Lagged(_)) => self.catch_up()?,
+                Err(RecvError::Lagged(_)) => self.catch_up().await?,
                 Err(RecvError::Closed) => self.over = true,
             }
         }
@@ -139,7 +142,18 @@ impl Events {
         event.seq > self.seen || (!event.kind.is_kept() && event.seq >= self.seen)
     }
 
-    fn catch_up(&mut self) -> Result<(), StoreError> {
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        // Events are written without anybody waiting for it: those that were told before this one listened may not be
+        // there yet.
+        let (tell, told) = oneshot::channel();
+        self.inner.store.flush(move |result| {
+            let _ = tell.send(result);
+        });
+        match told.await {
+            // What is there can still be read.
+            Err(_) | Ok(Err(StoreError::Closed { .. } | StoreError::Full { .. })) | Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(error),
+        }
         loop {
             let history = self.inner.store.reader().events(self.job, self.seen, PAGE)?;
             let count = history.lines.len();

@@ -134,7 +134,6 @@ impl Inner {
                 jobs.entries.get(&id).cloned()
             };
             let Some(entry) = entry else { continue };
-            let id = entry.id;
             let mut now = entry.lock();
             // One that is held stays where it is.
             let worker = self.lock().place(now.worker);
@@ -142,11 +141,8 @@ impl Inner {
             now.record.state = JobState::Running;
             now.record.reason = None;
             now.record.retry_at = None;
-            let first = now.record.started_at.is_none();
+            // Written with whatever is written of it next: that it runs need not outlive a crash.
             now.record.started_at.get_or_insert_with(unix_now);
-            if first {
-                self.write(id, &mut now);
-            }
             let attempt = now.record.attempt;
             drop(now);
             entry.show(JobState::Running);
@@ -223,6 +219,7 @@ impl Inner {
             JobState::Paused => {
                 now.record.state = JobState::Queued;
                 now.record.reason = None;
+                now.record.retry_at = None;
                 true
             }
             JobState::Running | JobState::Queued => false,
@@ -259,21 +256,26 @@ impl Inner {
             state => return Err(JobError::Over { id: entry.id, state }),
         };
         now.want(Interrupt::Cancel);
-        if ended {
+        let written = if ended {
             if let Some(worker) = now.worker.and_then(|worker| self.workers.get(worker)) {
                 let _ = worker.send(Message::Forget(entry.id));
             }
             now.forget();
-            now.record.state = JobState::Cancelled;
-            now.record.ended_at = Some(unix_now());
-        }
-        let written = self.write_and_tell(entry.id, &mut now);
-        let worker = now.worker;
-        drop(now);
-        self.wake(entry.id, worker);
-        if ended {
-            self.over(entry, JobState::Cancelled, EventKind::Cancelled);
-        }
+            now.record.reason = None;
+            let record = now.record.clone();
+            drop(now);
+            let record = JobRecord { state: JobState::Cancelled, ended_at: Some(unix_now()), ..record };
+            let (tell, told) = oneshot::channel();
+            let change = Change { record: Some(record), commit: None };
+            self.offer_end(entry.clone(), change, EventKind::Cancelled, Some(tell));
+            told
+        } else {
+            let written = self.write_and_tell(entry.id, &mut now);
+            let worker = now.worker;
+            drop(now);
+            self.wake(entry.id, worker);
+            written
+        };
         self.cancel_children(entry.id);
         Ok(written)
     }
@@ -340,19 +342,30 @@ impl Inner {
         true
     }
 
+    /// A worker can't take a job because as many of its extension run as may: it waits for its turn again.
+    pub(super) fn too_many(self: &Arc<Self>, entry: &Arc<Entry>, is_held: bool) {
+        let mut now = entry.lock();
+        self.free(&now);
+        if !is_held {
+            now.forget();
+        }
+        now.record.state = JobState::Queued;
+        let (place, extension) = (now.place(entry.id), now.record.extension().to_owned());
+        self.lock().queue.push(&extension, place);
+        drop(now);
+        entry.show(JobState::Queued);
+    }
+
     /// A worker can't go on with a job: it is paused for this reason, and the store keeps what it has.
     pub(super) fn pause_now(self: &Arc<Self>, entry: &Arc<Entry>, reason: Option<String>) {
         let mut now = entry.lock();
-        self.free(&now);
-        now.forget();
         if now.record.wanted == Interrupt::Cancel {
-            now.record.state = JobState::Cancelled;
-            now.record.ended_at = Some(unix_now());
-            self.write(entry.id, &mut now);
             drop(now);
-            self.over(entry, JobState::Cancelled, EventKind::Cancelled);
+            self.end(entry, JobState::Cancelled, EventKind::Cancelled, None);
             return;
         }
+        self.free(&now);
+        now.forget();
         log::error!("job {} is paused: {}", entry.id, reason.as_deref().unwrap_or_default());
         now.record.state = JobState::Paused;
         now.record.wanted = Interrupt::Pause;
@@ -424,14 +437,20 @@ impl Inner {
         now.record.retry_at = Some(at);
         now.record.reason = Some(error.clone());
         // The journal of the attempt ends with its last effect: what came after may come out another way.
-        let paused = now.record.wanted == Interrupt::Pause;
-        now.record.state = if paused { JobState::Paused } else { JobState::Queued };
+        if now.record.wanted == Interrupt::Pause {
+            now.record.state = JobState::Paused;
+            now.record.retry_at = None;
+        } else {
+            now.record.state = JobState::Queued;
+        }
         self.write(entry.id, &mut now);
         let (attempt, state) = (now.record.attempt, now.record.state);
         drop(now);
         entry.show(state);
         self.event(entry, EventKind::Retry { attempt, at, error });
-        self.retry_after(entry, wait);
+        if state == JobState::Queued {
+            self.retry_after(entry, wait);
+        }
         self.admit();
     }
 
@@ -475,11 +494,18 @@ impl Inner {
         let record = JobRecord { state, ended_at: Some(unix_now()), ..now.record.clone() };
         drop(now);
         let change = Change { record: Some(record), commit: commit.map(Arc::new) };
-        self.offer_end(entry.clone(), change, kind);
+        self.offer_end(entry.clone(), change, kind, None);
         self.admit();
     }
 
-    fn offer_end(self: &Arc<Self>, entry: Arc<Entry>, change: Change, kind: EventKind) {
+    /// Offers a job's last record to the store until that takes it.
+    fn offer_end(
+        self: &Arc<Self>,
+        entry: Arc<Entry>,
+        change: Change,
+        kind: EventKind,
+        tell: Option<oneshot::Sender<Result<(), StoreError>>>,
+    ) {
         let manager = Arc::downgrade(self);
         let offered = change.clone();
         self.store.change(entry.id, &offered, move |result| {
@@ -492,12 +518,18 @@ impl Inner {
                     (now.record, now.stuck) = (record, None);
                     drop(now);
                     manager.over(&entry, state, kind);
+                    if let Some(tell) = tell {
+                        let _ = tell.send(Ok(()));
+                    }
                 }
                 Err(StoreError::Closed { .. }) => {}
                 Err(error) => {
                     manager.stuck(&entry, Some(error.to_string()));
+                    if let Some(tell) = tell {
+                        let _ = tell.send(Err(error));
+                    }
                     let later = manager.clone();
-                    manager.after(AGAIN_MS, move || later.offer_end(entry, change, kind));
+                    manager.after(AGAIN_MS, move || later.offer_end(entry, change, kind, None));
                 }
             }
         });

@@ -29,7 +29,7 @@ mod worker;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::Sender},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -61,7 +61,7 @@ use crate::{
 /// Runs jobs and keeps them, in a data folder that it has for itself.
 ///
 /// It is made for any Rust application: what waits is a future, which any executor can run. Clones share it. Once the
-/// last one is dropped its jobs stop where they are; the next manager of the folder goes on with them.
+/// last one is dropped its jobs stop where they are and the folder is free; the next manager of it goes on with them.
 #[derive(Clone, Debug)]
 pub struct Manager {
     inner: Arc<Inner>,
@@ -98,9 +98,9 @@ struct Jobs {
     ended: u64,
 }
 
-#[derive(Debug)]
 struct Workers {
     inner: Arc<Inner>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// Events that may wait for one who listens, before it has to read them from the store.
@@ -150,16 +150,18 @@ impl Manager {
         });
         inner.load_extensions()?;
         inner.restore()?;
+        let mut workers = Workers { inner: inner.clone(), threads: Vec::new() };
         for (index, (receiver, own)) in receivers.into_iter().zip(&inner.workers).enumerate() {
             let worker = Worker::new(index, &inner, receiver, own.clone(), inner.config.slice);
-            thread::Builder::new()
+            let thread = thread::Builder::new()
                 .name(format!("toehold-worker-{index}"))
                 .stack_size(worker::STACK_BYTES)
                 .spawn(move || worker.run())
                 .map_err(ManagerError::Thread)?;
+            workers.threads.push(thread);
         }
         inner.admit();
-        Ok(Self { _workers: Arc::new(Workers { inner: inner.clone() }), inner })
+        Ok(Self { _workers: Arc::new(workers), inner })
     }
 
     /// The extensions that it can dispatch jobs of.
@@ -251,11 +253,23 @@ impl Drop for Workers {
             // One that has ended needs no telling.
             let _ = worker.send(Message::Stop);
         }
+        for thread in self.threads.drain(..) {
+            // A worker never holds the manager, so this is none of them. One that panicked has said so.
+            let _ = thread.join();
+        }
         let runtime = self.inner.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(runtime) = runtime {
             // Does not wait for operations that are under way: they are carried out again if they have to.
             runtime.shutdown_background();
         }
+        // Handles may be left; the folder is free all the same.
+        self.inner.store.close();
+    }
+}
+
+impl std::fmt::Debug for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workers").field("threads", &self.threads.len()).finish_non_exhaustive()
     }
 }
 
@@ -306,16 +320,17 @@ impl Inner {
     fn event(&self, entry: &Entry, kind: EventKind) {
         let at = unix_now();
         let kept = kind.is_kept();
-        let (event, data) = {
+        let event = {
             let mut now = entry.lock();
             now.events += u64::from(kept);
             let event = JobEvent { job_id: entry.id, seq: now.events, at, kind };
-            let data = kept.then(|| serde_json::to_string(&event.kind).unwrap_or_default());
-            (event, data)
+            if kept {
+                // Under the lock, so that the store numbers them as they are numbered here.
+                let data = serde_json::to_string(&event.kind).unwrap_or_default();
+                self.store.append_event(entry.id, at, event.kind.name(), &data);
+            }
+            event
         };
-        if let Some(data) = data {
-            self.store.append_event(entry.id, at, event.kind.name(), &data);
-        }
         // Nobody may be listening.
         let _ = self.hub.send(Arc::new(event));
     }

@@ -47,11 +47,8 @@ impl Modules {
 
     /// The module of an extension that is installed.
     pub(super) fn installed(&self, installed: &Installed) -> Arc<Module> {
-        let extension = installed.extension();
-        self.insert(extension.module().hash, || Module {
-            extension: extension.clone(),
-            grants: installed.grants().clone(),
-        })
+        let (extension, grants) = (installed.extension().clone(), installed.grants().clone());
+        Arc::new(Module { extension, grants })
     }
 
     /// The module with this hash, wherever it is.

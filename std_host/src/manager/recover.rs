@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use toehold::{Change, Commit, Interrupt, JobRecord, JobState, Recovery};
+use toehold::{Change, Commit, FormatError, Interrupt, JobRecord, JobState, Recovery, StartError};
 
 use super::{
     EventKind, Inner, ManagerError,
@@ -16,6 +16,20 @@ use crate::{
     extensions::install,
     store::{self, Listed, StoredModule},
 };
+
+/// Why a job did not come into memory.
+pub(super) enum NotRecovered {
+    /// As many of its extension run as may.
+    TooMany,
+    /// For this reason.
+    For(String),
+}
+
+impl From<String> for NotRecovered {
+    fn from(reason: String) -> Self {
+        Self::For(reason)
+    }
+}
 
 impl Inner {
     /// Loads the extensions that are installed. One that can't be loaded keeps no other from it.
@@ -91,6 +105,12 @@ impl Inner {
                 (_, Interrupt::Pause) | (JobState::Paused, _) => JobState::Paused,
                 _ => JobState::Queued,
             };
+            if let Some(parent) = record.parent
+                && self.store.reader().record(parent)?.is_some_and(|parent| is_cancelled(&parent))
+            {
+                record.wanted = Interrupt::Cancel;
+                record.state = JobState::Queued;
+            }
             let (state, retry_at, wanted) = (record.state, record.retry_at, record.wanted);
             let events = self.store.reader().events(id, u64::MAX, 0)?.last;
             let entry = Entry::new(id, record, events);
@@ -118,14 +138,22 @@ impl Inner {
     }
 
     /// Brings a job into memory from what the store has; or says why it can't.
-    pub(super) fn recover(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Recovered, String> {
+    pub(super) fn recover(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Recovered, NotRecovered> {
         let id = entry.id;
         let saved = self.store.reader().load(id).map_err(|error| error.to_string())?;
         let saved = saved.ok_or_else(|| format!("the store has nothing of job {id}"))?;
         let recovery = Recovery::new(&saved).map_err(|error| format!("{error}; it is kept as it is"))?;
         let (recovery, module) = self.module_for(entry, recovery)?;
-        let job = module.extension.recover(&self.registry, recovery).map_err(|error| error.to_string())?;
-        Ok(Recovered { job, grants: module.grants.clone() })
+        let limit = usize::try_from(module.extension.limits().concurrent_jobs).unwrap_or(usize::MAX);
+        match module.extension.recover(&self.registry, recovery) {
+            Ok(job) => Ok(Recovered { job, grants: module.grants.clone() }),
+            Err(StartError::Concurrency { .. }) => {
+                // The queue did not know: the extension is not installed any more, or has another limit now.
+                self.lock().queue.limit(module.extension.id(), limit);
+                Err(NotRecovered::TooMany)
+            }
+            Err(error) => Err(NotRecovered::For(error.to_string())),
+        }
     }
 
     /// The module that a job goes on with: that which is installed, if the job can, else its own.
@@ -164,4 +192,8 @@ impl Inner {
         let module = self.modules.get(&extension, hash, &self.extensions, &self.store);
         Ok((recovery, module.map_err(|error| error.to_string())?))
     }
+}
+
+fn is_cancelled(record: &Result<JobRecord, FormatError>) -> bool {
+    record.as_ref().is_ok_and(|record| record.state == JobState::Cancelled)
 }

@@ -50,19 +50,6 @@ pub(super) enum Started {
     NotOurs,
 }
 
-/// The methods of these operations.
-pub(super) const METHODS: [&str; 9] = [
-    "action:jobs.dispatch",
-    "action:kv.delete",
-    "action:kv.get",
-    "action:kv.list",
-    "action:kv.put",
-    "action:sleep",
-    "query:job.attempt",
-    "query:kv.get",
-    "query:kv.list",
-];
-
 #[derive(Deserialize)]
 struct Put<'a> {
     key: String,

@@ -16,6 +16,7 @@ use super::{
     EventKind, Inner,
     entry::Entry,
     platform::{Message, WorkerPlatform},
+    recover::NotRecovered,
 };
 
 /// Stack of a worker's thread: enough for 512 MiB of memory, as `Job::step` says, and then some. It is taken as it is
@@ -140,7 +141,9 @@ impl Worker {
                 if job.take_place() {
                     Ok(job)
                 } else {
-                    Err("no place is left for the job: more run than its manifest allows".to_owned())
+                    self.hold(id, job);
+                    manager.too_many(&entry, true);
+                    return;
                 }
             }
             None => manager.recover(&entry).map(|recovered| {
@@ -150,8 +153,13 @@ impl Worker {
         };
         let job = match job {
             Ok(job) => job,
-            Err(reason) => {
-                self.tasks.remove(&id);
+            Err(NotRecovered::TooMany) => {
+                self.forget(id);
+                manager.too_many(&entry, false);
+                return;
+            }
+            Err(NotRecovered::For(reason)) => {
+                self.forget(id);
                 manager.pause_now(&entry, Some(reason));
                 return;
             }
@@ -280,7 +288,13 @@ impl Worker {
         let Some(manager) = self.manager.upgrade() else { return };
         for (id, task) in tasks {
             self.platform.forget(id);
-            manager.pause_now(&task.entry, Some("the host itself panicked; please report this".to_owned()));
+            if task.held.is_some() {
+                // It is paused already, and comes back from the store.
+                task.entry.lock().forget();
+            } else {
+                manager
+                    .pause_now(&task.entry, Some("the host itself panicked; please report this".to_owned()));
+            }
         }
     }
 }

@@ -97,3 +97,222 @@ fn each_job_of_the_test_extension_ends_as_it_should() {
     assert!(last.last_error.unwrap().contains("this job always panics"));
     assert!(last.fault && last.memory_bytes > 0 && !last.log_tail.is_empty());
 }
+
+/// Waits until a job has so many items.
+fn wait_for_items(job: &JobHandle, items: u64) {
+    loop {
+        let status = job.status();
+        if status.report.items >= items {
+            return;
+        }
+        assert!(!status.state.is_final(), "the job is over: {status:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_job_is_paused_and_goes_on_also_after_a_restart() {
+    let data = Data::new();
+    let manager = data.open();
+    let job = dispatch(&manager, "tally", &json!({ "target": 300 }));
+    wait_for_items(&job, 20);
+    block_on(job.pause()).unwrap();
+    let paused = block_on(job.wait_until_stopped());
+    assert_eq!(paused.state, JobState::Paused, "{paused:?}");
+    assert!(paused.report.items < 300);
+    drop((manager, job));
+
+    let manager = data.open();
+    let job = manager.job(paused.job_id).unwrap();
+    assert_eq!(job.status().state, JobState::Paused, "what was paused stays paused");
+    block_on(job.resume()).unwrap();
+    let status = block_on(job.wait());
+    assert_eq!((status.state, status.report.items), (JobState::Completed, 300), "{status:?}");
+    let puts = kv(&manager, "tally/");
+    assert!(puts.len() == 300 && puts.iter().all(|(_, version, _)| *version == 1));
+}
+
+#[test]
+fn what_ran_runs_again_after_a_restart() {
+    let data = Data::new();
+    let mut manager = data.open();
+    let jobs: Vec<_> = (0..8)
+        .map(|_| dispatch(&manager, "tally", &json!({ "target": 60, "prefix": "again" })).id())
+        .collect();
+    for stop in 1..5 {
+        wait_for_items(&manager.job(jobs[stop]).unwrap(), 10 * stop as u64);
+        drop(manager);
+        manager = data.open();
+    }
+    for id in jobs {
+        let status = block_on(manager.job(id).unwrap().wait());
+        assert_eq!((status.state, status.report.items), (JobState::Completed, 60), "{status:?}");
+    }
+    let puts = kv(&manager, "again/");
+    assert_eq!(puts.len(), 8 * 60);
+    assert!(puts.iter().all(|(_, version, _)| *version == 1), "{puts:?}");
+}
+
+#[test]
+fn a_job_that_is_never_left_in_peace_ends_all_the_same() {
+    let data = Data::new();
+    let manager = data.open();
+    let job = dispatch(&manager, "tally", &json!({ "target": 2_000 }));
+    let mut random = 7_u64;
+    block_on(async {
+        for _ in 0..10_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let done = if random >> 63 == 0 { job.pause().await } else { job.resume().await };
+            if done.is_err() {
+                break;
+            }
+        }
+        // It may be over already.
+        let _ = job.resume().await;
+    });
+    let status = block_on(job.wait());
+    assert_eq!((status.state, status.report.items), (JobState::Completed, 2_000), "{status:?}");
+    assert!(kv(&manager, "tally/").iter().all(|(_, version, _)| *version == 1));
+}
+
+#[test]
+fn a_cancelled_parent_takes_its_children_along() {
+    let data = Data::new();
+    let manager = data.open();
+    let state = json!({ "children": 3, "job": "spin", "state": { "rounds": 1_000_000_000_000_u64 } });
+    let parent = run(&manager, "family", &state);
+    assert_eq!(parent.state, JobState::Completed, "{parent:?}");
+    let filter = JobFilter { parent: Some(parent.job_id), ..JobFilter::default() };
+    let children = |manager: &Manager| manager.list(&filter, ListOrder::default(), None, 10).unwrap().0;
+    assert_eq!(children(&manager).len(), 3);
+    assert!(children(&manager).iter().all(|child| !child.state.is_final()));
+
+    let grand = json!({ "children": 1, "job": "spin", "state": { "rounds": 1_000_000_000_000_u64 } });
+    let nap = json!({ "ms": 3_600_000 });
+    let sleeper = dispatch(&manager, "nap", &nap);
+    let child = block_on(manager.dispatch(
+        "test-extension:spin",
+        Dispatch {
+            parent: Some(sleeper.id()),
+            state: grand["state"].to_string().into_bytes(),
+            ..Dispatch::default()
+        },
+    ))
+    .unwrap();
+    block_on(sleeper.cancel()).unwrap();
+    assert_eq!(block_on(sleeper.wait()).state, JobState::Cancelled);
+    assert_eq!(block_on(child.wait()).state, JobState::Cancelled);
+    for child in children(&manager) {
+        let child = manager.job(child.job_id).unwrap();
+        block_on(child.cancel()).unwrap();
+        assert_eq!(block_on(child.wait()).state, JobState::Cancelled);
+    }
+}
+
+#[test]
+fn no_more_jobs_of_an_extension_run_than_its_manifest_allows() {
+    let data = Data::new();
+    let manifest = data.path().join("extensions/test-extension/manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let text = text.replace("\"concurrent_jobs\": 1000", "\"concurrent_jobs\": 2");
+    assert!(text.contains(": 2"));
+    std::fs::write(&manifest, text).unwrap();
+    let manager = data.open();
+    let spin = json!({ "rounds": 1_000_000_000_000_u64 });
+    let spinning: Vec<_> = (0..2).map(|_| dispatch(&manager, "spin", &spin)).collect();
+    for job in &spinning {
+        wait_for_items(job, 1);
+    }
+    let waiting = dispatch(&manager, "counter", &json!({ "target": 5 }));
+    assert_eq!(waiting.status().state, JobState::Queued);
+    // One that is paused has no place among those that run.
+    block_on(spinning[0].pause()).unwrap();
+    block_on(spinning[0].wait_until_stopped());
+    assert_eq!(block_on(waiting.wait()).state, JobState::Completed);
+    let other = dispatch(&manager, "spin", &spin);
+    wait_for_items(&other, 1);
+    block_on(spinning[0].resume()).unwrap();
+    assert_eq!(spinning[0].status().state, JobState::Queued);
+    block_on(other.cancel()).unwrap();
+    let items = spinning[0].status().report.items;
+    wait_for_items(&spinning[0], items + 1);
+}
+
+#[test]
+fn a_sleep_goes_on_through_a_restart_and_a_clock_that_was_put_back() {
+    use toehold::{Change, Sleep};
+    let data = Data::new();
+    let manager = data.open();
+    let job = dispatch(&manager, "nap", &json!({ "ms": 3_600_000, "naps": 1 })).id();
+    let mut events = block_on(manager.job(job).unwrap().events(0)).unwrap();
+    block_on(async {
+        while manager.job(job).unwrap().status().sleeps_until.is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert!(events.next().await.unwrap().is_some());
+    });
+    drop((manager, events));
+    // As if the sleep had begun long ago, and as if the clock had been put back since.
+    for (ms, until) in [(20, 0), (20, u64::MAX)] {
+        let store = std_host::SqliteStore::open(data.path(), std_host::StoreOptions::default()).unwrap();
+        let mut record = store.reader().record(job).unwrap().unwrap().unwrap();
+        let Sleep { call, .. } = record.sleep.unwrap();
+        record.sleep = Some(Sleep { call, ms, until });
+        record.state = JobState::Running;
+        let change = Change { record: Some(record), commit: None };
+        std_host::store::wait(&store, |done| store.change(job, &change, done)).unwrap();
+        let backup = tempfile::tempdir().unwrap();
+        store.close();
+        copy(data.path(), backup.path());
+        let manager =
+            Manager::open(ManagerConfig { data: backup.path().to_owned(), ..data.config() }).unwrap();
+        let status = block_on(manager.job(job).unwrap().wait_until_stopped());
+        assert_eq!(status.state, JobState::Completed, "{status:?}");
+    }
+}
+
+/// Copies a folder.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(path, target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_full_store_pauses_jobs_and_they_go_on_when_there_is_room() {
+    let data = Data::new();
+    let small = std_host::StoreOptions { max_bytes: Some(3 << 20), ..Default::default() };
+    let manager = data.open_with(|config| config.store = small);
+    let big = json!({ "target": 100_000, "prefix": "x".repeat(400) });
+    let jobs: Vec<_> = (0..4).map(|_| dispatch(&manager, "tally", &big)).collect();
+    let reason = block_on(async {
+        for job in &jobs {
+            let status = job.wait_until_stopped().await;
+            assert_eq!(status.state, JobState::Paused, "{status:?}");
+        }
+        jobs[0].status().reason.unwrap()
+    });
+    assert!(reason.contains("no room"), "{reason}");
+    let ids: Vec<_> = jobs.iter().map(JobHandle::id).collect();
+    let error = block_on(
+        manager
+            .dispatch("test-extension:tally", Dispatch { state: vec![b' '; 900_000], ..Dispatch::default() }),
+    );
+    assert!(error.unwrap_err().to_string().contains("no room"));
+    drop((jobs, manager));
+    // With room they go on, each effect once.
+    let manager = data.open();
+    for id in ids {
+        let job = manager.job(id).unwrap();
+        wait_for_items(&job, 500);
+        block_on(job.cancel()).unwrap();
+        assert_eq!(block_on(job.wait()).state, JobState::Cancelled);
+    }
+    assert!(kv(&manager, "").iter().all(|(_, version, _)| *version == 1));
+}
