@@ -10,3 +10,4 @@ mod load;
 mod recovery;
 mod scheduler;
 mod slices;
+mod upgrade;

@@ -68,10 +68,15 @@ impl Manager {
     /// # Errors
     /// [`JobError::Unknown`], [`JobError::Format`], [`JobError::Store`].
     pub fn export(&self, id: Uuid, with_extension: bool) -> Result<Bundle, JobError> {
-        let saved = self.inner.store.reader().load(id)?.ok_or(JobError::Unknown(id))?;
+        let mut saved = self.inner.store.reader().load(id)?.ok_or(JobError::Unknown(id))?;
+        if let Some(entry) = self.inner.live(id) {
+            // What was written of it last may be older.
+            let mut now = entry.lock();
+            now.refresh();
+            saved.record = now.record.encode();
+        }
+        let record = JobRecord::decode(&saved.record).map_err(|source| JobError::Format { id, source })?;
         let extension = if with_extension {
-            let record =
-                JobRecord::decode(&saved.record).map_err(|source| JobError::Format { id, source })?;
             let stored = self.inner.store.reader().module(&record.module_hash)?;
             stored.map(|stored| BundledExtension { manifest: stored.manifest, module: stored.module })
         } else {
@@ -93,11 +98,8 @@ impl Manager {
         record.module_hash = newest.module_hash;
         inner.bring_module(&newest, bundle.extension.as_ref())?;
         if !record.state.is_final() {
-            record.state = if options.paused || record.state == JobState::Paused {
-                JobState::Paused
-            } else {
-                JobState::Queued
-            };
+            let pauses = record.state == JobState::Paused || record.wanted == Interrupt::Pause;
+            record.state = if options.paused || pauses { JobState::Paused } else { JobState::Queued };
             record.wanted = if record.state == JobState::Paused { Interrupt::Pause } else { Interrupt::None };
             record.retry_at = None;
         }

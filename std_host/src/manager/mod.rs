@@ -284,10 +284,15 @@ impl Inner {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A job that is not over.
+    fn live(&self, id: Uuid) -> Option<Arc<Entry>> {
+        self.lock().entries.get(&id).cloned()
+    }
+
     /// A job, also one that is over.
     fn find(&self, id: Uuid) -> Result<Arc<Entry>, JobError> {
-        if let Some(entry) = self.lock().entries.get(&id) {
-            return Ok(entry.clone());
+        if let Some(entry) = self.live(id) {
+            return Ok(entry);
         }
         let record = self.store.reader().record(id)?.ok_or(JobError::Unknown(id))?;
         let record = record.map_err(|source| JobError::Format { id, source })?;

@@ -99,7 +99,7 @@ fn each_job_of_the_test_extension_ends_as_it_should() {
 }
 
 /// Waits until a job has so many items.
-fn wait_for_items(job: &JobHandle, items: u64) {
+pub(crate) fn wait_for_items(job: &JobHandle, items: u64) {
     loop {
         let status = job.status();
         if status.report.items >= items {

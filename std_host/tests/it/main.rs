@@ -1,6 +1,7 @@
 //! The std shell with a real extension, real files and the real command.
 
 mod bad_input;
+mod bundles;
 mod cli;
 mod dispatch_test;
 mod guest_matches_source;
