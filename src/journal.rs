@@ -84,6 +84,14 @@ impl JournalEntry {
     pub fn decode_all(journal: &[u8]) -> Result<Vec<Self>, FormatError> {
         Writer::follow(journal).map(|(entries, _)| entries)
     }
+
+    /// The bytes of a journal with these entries.
+    #[must_use]
+    pub fn encode_all(entries: &[Self]) -> Vec<u8> {
+        let (mut writer, mut journal) = (Writer::default(), Vec::new());
+        entries.iter().for_each(|entry| writer.write(entry, &mut journal));
+        journal
+    }
 }
 
 /// Encodes entries: `toj` and the version once, then for each its length (`u32`), the entry in postcard, and the

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod faults;
+mod formats;
 mod guests;
 mod host_functions;
 mod interrupts;

@@ -7,6 +7,7 @@ mod dispatch_test;
 mod guest_matches_source;
 mod jobs;
 mod manager;
+mod power;
 mod readme;
 mod support;
 mod wasm_extension_test;
