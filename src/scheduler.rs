@@ -1,4 +1,7 @@
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use uuid::Uuid;
 
@@ -46,7 +49,7 @@ pub enum Turn {
     /// This job waits for a reply, a commit or a time.
     Waits(Uuid),
     /// This job is over or stands still, and is no longer the scheduler's.
-    Stopped(Job, Stopped),
+    Stopped(Box<Job>, Stopped),
     /// No job is ready.
     Idle,
 }
@@ -169,7 +172,7 @@ impl Scheduler {
                 Turn::Waits(id)
             }
             Turned::Stopped(stopped) => match self.remove(id) {
-                Some(job) => Turn::Stopped(job, stopped),
+                Some(job) => Turn::Stopped(Box::new(job), stopped),
                 None => Turn::Idle,
             },
         }

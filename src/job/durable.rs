@@ -110,7 +110,9 @@ impl Job {
             Then::Reply(json) => self.give_reply(trap, &json),
             Then::Checkpoint(checkpoint) => {
                 let state = Digest::of(&checkpoint.state);
-                self.journal_mut().map(|journal| journal.checkpointed(state, durable));
+                if let Some(journal) = self.journal_mut() {
+                    journal.checkpointed(state, durable);
+                }
                 if durable {
                     self.note_durable(checkpoint);
                 }
@@ -150,7 +152,9 @@ impl Job {
         trap: ResumableCallHostTrap,
         state: Digest,
     ) -> Result<Turn, Fault> {
-        self.journal_mut().map(|journal| journal.checkpointed(state, false));
+        if let Some(journal) = self.journal_mut() {
+            journal.checkpointed(state, false);
+        }
         Ok(checkpointed(trap, false))
     }
 

@@ -66,7 +66,7 @@ fn a_job_that_is_over_or_paused_is_given_back() {
     assert!(scheduler.is_empty() && !scheduler.is_ready());
     assert!(matches!(scheduler.turn(&mut Desk::default(), SLICE), Turn::Idle));
     job.context().control().cancel();
-    scheduler.add(job, Priority::Normal);
+    scheduler.add(*job, Priority::Normal);
     let turn = scheduler.turn(&mut Desk::default(), SLICE);
     assert!(matches!(turn, Turn::Stopped(_, Stopped::Finished(Outcome::Cancelled))), "{turn:?}");
 }

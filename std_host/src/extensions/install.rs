@@ -135,7 +135,7 @@ mod tests {
     fn extension(folder: &Path, version: &str) -> PathBuf {
         fs::create_dir_all(folder.join("samples")).unwrap();
         let manifest = format!(
-            r#"{{"id": "a", "name": "", "version": "{version}", "description": "", "author": "", "wasm_file": "a.wasm"}}"#
+            r#"{{"id": "a", "name": "A", "version": "{version}", "description": "", "author": "", "wasm_file": "a.wasm"}}"#
         );
         fs::write(folder.join("manifest.json"), manifest).unwrap();
         fs::write(folder.join("a.wasm"), wat::parse_str("(module (memory (export \"memory\") 1))").unwrap())

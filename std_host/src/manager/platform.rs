@@ -140,10 +140,10 @@ impl Platform for WorkerPlatform {
             _ => start(&manager, job, &self.messages, call, now),
         };
         match answering {
-            Answering::Ready(reply) => return Called::Ready(reply),
+            Answering::Ready(reply) => Called::Ready(reply),
             Answering::Asleep { until, ms } if until <= now => {
                 job.entry.lock().record.sleep = None;
-                return Called::Ready(Ok(format!("{{\"slept_ms\":{ms}}}").into_bytes()));
+                Called::Ready(Ok(format!("{{\"slept_ms\":{ms}}}").into_bytes()))
             }
             waiting => {
                 let called = match waiting {

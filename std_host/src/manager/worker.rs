@@ -83,7 +83,7 @@ impl Worker {
             self.scheduler.wake_due(self.platform.millis());
             match self.scheduler.turn(&mut self.platform, self.slice) {
                 Turn::Ran(id) | Turn::Waits(id) => self.sample(&manager, id, false),
-                Turn::Stopped(job, stopped) => self.stopped(&manager, job, stopped),
+                Turn::Stopped(job, stopped) => self.stopped(&manager, *job, stopped),
                 _ => {
                     let now = self.platform.millis();
                     let wait = self

@@ -75,7 +75,7 @@ fn a_job_runs_to_its_end_and_is_listed() {
     let status = run(&manager, "counter", &json!({ "target": 25 }));
     assert_eq!((status.state, status.report.items), (JobState::Completed, 25), "{status:?}");
     let (listed, _) = manager.list(&JobFilter::default(), ListOrder::default(), None, 10).unwrap();
-    assert_eq!(listed, [status.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&status));
     assert_eq!(manager.job(status.job_id).unwrap().status(), status);
 }
 
