@@ -139,8 +139,8 @@ fn what_ran_runs_again_after_a_restart() {
     let jobs: Vec<_> = (0..8)
         .map(|_| dispatch(&manager, "tally", &json!({ "target": 60, "prefix": "again" })).id())
         .collect();
-    for stop in 1..5 {
-        wait_for_items(&manager.job(jobs[stop]).unwrap(), 10 * stop as u64);
+    for (stop, job) in jobs.iter().enumerate().take(4) {
+        wait_for_items(&manager.job(*job).unwrap(), 10 * (stop as u64 + 1));
         drop(manager);
         manager = data.open();
     }
