@@ -68,8 +68,12 @@ fn clippy() -> Result<()> {
 /// The combinations that the core promises. Clippy checks all that `cargo check` does, so one run serves for both.
 fn features() -> Result<()> {
     install::need_subcommand("clippy")?;
-    let combinations: [&[&str]; 3] =
-        [&["--no-default-features"], &["--no-default-features", "--features", "portable-dispatch"], &[]];
+    let combinations: [&[&str]; 4] = [
+        &["--no-default-features"],
+        &["--no-default-features", "--features", "portable-dispatch"],
+        &["--no-default-features", "--features", "conformance"],
+        &[],
+    ];
     process::run_all(combinations.map(|combination| {
         let mut clippy = cargo();
         clippy.args(["clippy", "--package", "toehold"]).args(combination).args(["--", "-Dwarnings"]);
