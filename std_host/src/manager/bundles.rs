@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use toehold::{
     Bundle, BundledExtension, Change, Checkpoint, Commit, Extension, Interrupt, Job, JobRecord, JobState,
-    Limits, Manifest, Outcome, Recovery, Registry, Step, Uuid,
+    Limits, Manifest, Outcome, Recovery, Registry, Saved, Step, Uuid,
 };
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     error::{ImportError, ReplayError},
     hex,
 };
-use crate::store::StoredModule;
+use crate::store::{StoreReader, StoredModule};
 
 /// How a bundle is imported.
 #[derive(Clone, Copy, Debug, Default)]
@@ -75,14 +75,7 @@ impl Manager {
             now.refresh();
             saved.record = now.record.encode();
         }
-        let record = JobRecord::decode(&saved.record).map_err(|source| JobError::Format { id, source })?;
-        let extension = if with_extension {
-            let stored = self.inner.store.reader().module(&record.module_hash)?;
-            stored.map(|stored| BundledExtension { manifest: stored.manifest, module: stored.module })
-        } else {
-            None
-        };
-        Ok(Bundle::new(id, saved, extension))
+        bundle(self.reader(), id, saved, with_extension)
     }
 
     /// Takes over a job from another host: it goes on from where it stood there.
@@ -134,6 +127,26 @@ impl Manager {
         }
         Ok(JobHandle::new(inner.clone(), entry))
     }
+}
+
+/// As [`Manager::export`], out of a store that is only read.
+///
+/// # Errors
+/// [`JobError::Unknown`], [`JobError::Format`], [`JobError::Store`].
+pub fn export(reader: &StoreReader, id: Uuid, with_extension: bool) -> Result<Bundle, JobError> {
+    let saved = reader.load(id)?.ok_or(JobError::Unknown(id))?;
+    bundle(reader, id, saved, with_extension)
+}
+
+fn bundle(reader: &StoreReader, id: Uuid, saved: Saved, with_extension: bool) -> Result<Bundle, JobError> {
+    let record = JobRecord::decode(&saved.record).map_err(|source| JobError::Format { id, source })?;
+    let extension = if with_extension {
+        let stored = reader.module(&record.module_hash)?;
+        stored.map(|stored| BundledExtension { manifest: stored.manifest, module: stored.module })
+    } else {
+        None
+    };
+    Ok(Bundle::new(id, saved, extension))
 }
 
 impl Inner {

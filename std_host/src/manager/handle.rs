@@ -1,10 +1,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use toehold::Uuid;
-use tokio::sync::{
-    broadcast::{self, error::RecvError},
-    oneshot,
-};
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{EventKind, Inner, JobError, JobEvent, JobStatus, entry::Entry, life::Written};
 use crate::store::StoreError;
@@ -145,14 +142,10 @@ impl Events {
     async fn catch_up(&mut self) -> Result<(), StoreError> {
         // Events are written without anybody waiting for it: those that were told before this one listened may not be
         // there yet.
-        let (tell, told) = oneshot::channel();
-        self.inner.store.flush(move |result| {
-            let _ = tell.send(result);
-        });
-        match told.await {
+        match self.inner.flush().await {
             // What is there can still be read.
-            Err(_) | Ok(Err(StoreError::Closed { .. } | StoreError::Full { .. })) | Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(error),
+            Err(StoreError::Closed { .. } | StoreError::Full { .. }) | Ok(()) => {}
+            Err(error) => return Err(error),
         }
         loop {
             let history = self.inner.store.reader().events(self.job, self.seen, PAGE)?;

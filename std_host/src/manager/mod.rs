@@ -34,9 +34,12 @@ use std::{
 };
 
 use toehold::{LogLevel, LogLine, Registry, Uuid};
-use tokio::{runtime::Runtime, sync::broadcast};
+use tokio::{
+    runtime::Runtime,
+    sync::{broadcast, oneshot},
+};
 
-pub use bundles::{ImportOptions, Replay, ReplayEnd, replay};
+pub use bundles::{ImportOptions, Replay, ReplayEnd, export, replay};
 pub use config::{Dispatch, ManagerConfig};
 pub use error::{DispatchError, ImportError, JobError, ManagerError, RemoveError, ReplayError};
 pub use event::{EventKind, JobEvent};
@@ -228,6 +231,15 @@ impl Manager {
         Ok((listed.into_iter().zip(live).filter_map(status).collect(), next))
     }
 
+    /// Makes all that jobs have told and logged so far durable, and to be read from [`Manager::reader`]. Without that it
+    /// is there after about 50 ms.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it can't be written.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.inner.flush().await
+    }
+
     /// What happens to all jobs from now on.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Arc<JobEvent>> {
@@ -297,6 +309,16 @@ impl Inner {
         let record = self.store.reader().record(id)?.ok_or(JobError::Unknown(id))?;
         let record = record.map_err(|source| JobError::Format { id, source })?;
         Ok(Entry::new(id, record, 0))
+    }
+
+    /// Has written what nobody waited for.
+    pub(super) async fn flush(&self) -> Result<(), StoreError> {
+        let (tell, told) = oneshot::channel();
+        self.store.flush(move |result| {
+            // Who asked may have gone.
+            let _ = tell.send(result);
+        });
+        told.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
     /// What to say where the store is gone.

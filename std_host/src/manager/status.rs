@@ -51,7 +51,9 @@ pub struct JobStatus {
 }
 
 impl JobStatus {
-    pub(crate) fn new(job_id: Uuid, record: JobRecord, rate: Option<Rate>) -> Self {
+    /// How a job stands by its record, with how fast it is if that is known.
+    #[must_use]
+    pub fn new(job_id: Uuid, record: JobRecord, rate: Option<Rate>) -> Self {
         let wanted = match record.wanted {
             toehold::Interrupt::None => None,
             toehold::Interrupt::Pause => Some("pause".to_owned()),
