@@ -95,7 +95,9 @@ fn throughput(jobs: u32) {
             assert!(block_on(handle.wait()).report.items == 1);
         }
         let rate = handles.len() as f64 / start.elapsed().as_secs_f64();
-        println!("| jobs per second from dispatch to completion, {at_once} dispatching at a time | {rate:.0} |");
+        println!(
+            "| jobs per second from dispatch to completion, {at_once} dispatching at a time | {rate:.0} |"
+        );
     }
 }
 

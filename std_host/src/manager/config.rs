@@ -30,7 +30,7 @@ pub struct ManagerConfig {
     pub attempts: u32,
     /// Milliseconds until the second attempt; each further one waits twice as long, up to five minutes.
     pub backoff_ms: u64,
-    /// What is kept of jobs that are over.
+    /// What is kept of jobs that are over: by default the last 10,000, for 30 days.
     pub retention: Retention,
     /// What an extension may keep in `action:kv.put`.
     pub kv_quota: KvQuota,
@@ -53,7 +53,7 @@ impl ManagerConfig {
             slice: 100_000,
             attempts: 3,
             backoff_ms: 1_000,
-            retention: Retention::default(),
+            retention: Retention { keep_count: Some(10_000), keep_ms: Some(30 * 24 * 3_600_000) },
             kv_quota: KvQuota::default(),
             store: StoreOptions::default(),
         }

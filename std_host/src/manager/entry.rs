@@ -31,6 +31,8 @@ pub(super) struct Now {
     pub(super) meter: RateMeter,
     /// Why the store can't take what the job has, while it can't.
     pub(super) stuck: Option<String>,
+    /// How it has ended, while that is not durable yet. From then on its record changes no more.
+    pub(super) ending: Option<JobState>,
     /// The number of its last event.
     pub(super) events: u64,
 }
@@ -38,8 +40,15 @@ pub(super) struct Now {
 impl Entry {
     pub(super) fn new(id: Uuid, record: JobRecord, events: u64) -> Arc<Self> {
         let (state, _) = watch::channel(record.state);
-        let now =
-            Now { record, context: None, worker: None, meter: RateMeter::default(), stuck: None, events };
+        let now = Now {
+            record,
+            context: None,
+            worker: None,
+            meter: RateMeter::default(),
+            stuck: None,
+            ending: None,
+            events,
+        };
         Arc::new(Self { id, now: Mutex::new(now), state })
     }
 
@@ -75,6 +84,11 @@ impl Now {
             self.record.report = context.report();
             self.record.fuel_used = context.fuel_used();
         }
+    }
+
+    /// How it stands for those who want to change something about it.
+    pub(super) fn state(&self) -> JobState {
+        self.ending.unwrap_or(self.record.state)
     }
 
     /// Its place in the queue.

@@ -117,7 +117,7 @@ pub enum ImportError {
     #[error(transparent)]
     Format(#[from] FormatError),
     /// There is a job with its id already.
-    #[error("there is a job {0} already; it goes on here, or remove it first")]
+    #[error("there is a job {0} already, from here or from an earlier import; nothing was changed about it")]
     Exists(Uuid),
     /// Its module is not here, and the bundle does not bring it.
     #[error(

@@ -29,6 +29,16 @@ const AGAIN_MS: u64 = 500;
 
 pub(super) type Written = oneshot::Receiver<Result<(), StoreError>>;
 
+/// A job that is over, once that is durable.
+struct Ending {
+    entry: Arc<Entry>,
+    /// Its last record, and what is left of its journal.
+    change: Change,
+    kind: EventKind,
+    /// Who waits for it.
+    tell: Option<oneshot::Sender<Result<(), StoreError>>>,
+}
+
 impl Inner {
     /// Makes a job's entry and has it written. It runs once it is entered.
     pub(super) fn prepare(
@@ -188,7 +198,7 @@ impl Inner {
     /// Asks a job to stop for now.
     pub(super) fn pause(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
         let mut now = entry.lock();
-        match now.record.state {
+        match now.state() {
             JobState::Queued => {
                 let place = now.place(entry.id);
                 if self.lock().queue.remove(now.record.extension(), place) || now.record.retry_at.is_some() {
@@ -215,7 +225,7 @@ impl Inner {
     /// Lets a paused job go on.
     pub(super) fn resume(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
         let mut now = entry.lock();
-        let queued = match now.record.state {
+        let queued = match now.state() {
             JobState::Paused => {
                 now.record.state = JobState::Queued;
                 now.record.reason = None;
@@ -246,7 +256,7 @@ impl Inner {
     /// Asks a job to stop for good, and all that it has dispatched.
     pub(super) fn cancel(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
         let mut now = entry.lock();
-        let ended = match now.record.state {
+        let ended = match now.state() {
             JobState::Queued => {
                 let place = now.place(entry.id);
                 self.lock().queue.remove(now.record.extension(), place) || now.record.retry_at.is_some()
@@ -262,12 +272,9 @@ impl Inner {
             }
             now.forget();
             now.record.reason = None;
-            let record = now.record.clone();
-            drop(now);
-            let record = JobRecord { state: JobState::Cancelled, ended_at: Some(unix_now()), ..record };
             let (tell, told) = oneshot::channel();
-            let change = Change { record: Some(record), commit: None };
-            self.offer_end(entry.clone(), change, EventKind::Cancelled, Some(tell));
+            self.offer_end(entry, &mut now, JobState::Cancelled, EventKind::Cancelled, None, Some(tell));
+            drop(now);
             told
         } else {
             let written = self.write_and_tell(entry.id, &mut now);
@@ -318,8 +325,8 @@ impl Inner {
         true
     }
 
-    /// A worker's job has checkpointed and returned. True if it was to pause, and so is in memory no longer.
-    pub(super) fn interrupted(self: &Arc<Self>, entry: &Arc<Entry>, job: &Job) -> bool {
+    /// A worker's job has checkpointed and returned. If it was to pause, it is in memory no longer; else it is given back.
+    pub(super) fn interrupted(self: &Arc<Self>, entry: &Arc<Entry>, job: Job) -> Option<Job> {
         let mut now = entry.lock();
         let by_itself =
             now.record.wanted == Interrupt::None && job.context().control().interrupt() == Interrupt::Pause;
@@ -328,8 +335,10 @@ impl Inner {
             now.record.reason = Some("the job stopped by itself, without being asked to".to_owned());
         }
         if now.record.wanted != Interrupt::Pause {
-            return false;
+            return Some(job);
         }
+        // Under the lock: whoever resumes it has another worker bring it back, which must not find this one.
+        drop(job);
         self.free(&now);
         now.forget();
         now.record.state = JobState::Paused;
@@ -339,7 +348,7 @@ impl Inner {
         entry.show(JobState::Paused);
         self.event(entry, EventKind::Paused { reason });
         self.admit();
-        true
+        None
     }
 
     /// A worker can't take a job because as many of its extension run as may: it waits for its turn again.
@@ -491,25 +500,34 @@ impl Inner {
             _ => None,
         };
         now.record.sleep = None;
-        let record = JobRecord { state, ended_at: Some(unix_now()), ..now.record.clone() };
+        self.offer_end(entry, &mut now, state, kind, commit, None);
         drop(now);
-        let change = Change { record: Some(record), commit: commit.map(Arc::new) };
-        self.offer_end(entry.clone(), change, kind, None);
         self.admit();
     }
 
-    /// Offers a job's last record to the store until that takes it.
+    /// Gives a job's last record to the store. Under the entry's lock, so that no other record comes after it.
     fn offer_end(
         self: &Arc<Self>,
-        entry: Arc<Entry>,
-        change: Change,
+        entry: &Arc<Entry>,
+        now: &mut Now,
+        state: JobState,
         kind: EventKind,
+        commit: Option<Commit>,
         tell: Option<oneshot::Sender<Result<(), StoreError>>>,
     ) {
+        now.ending = Some(state);
+        let record = JobRecord { state, ended_at: Some(unix_now()), ..now.record.clone() };
+        let change = Change { record: Some(record), commit: commit.map(Arc::new) };
+        self.offer(Ending { entry: entry.clone(), change, kind, tell });
+    }
+
+    /// Gives it to the store until that takes it.
+    fn offer(self: &Arc<Self>, ending: Ending) {
         let manager = Arc::downgrade(self);
-        let offered = change.clone();
-        self.store.change(entry.id, &offered, move |result| {
+        let (id, change) = (ending.entry.id, ending.change.clone());
+        self.store.change(id, &change, move |result| {
             let Some(manager) = manager.upgrade() else { return };
+            let Ending { entry, change, kind, tell } = ending;
             match result {
                 Ok(()) => {
                     let Some(record) = change.record else { return };
@@ -529,7 +547,8 @@ impl Inner {
                         let _ = tell.send(Err(error));
                     }
                     let later = manager.clone();
-                    manager.after(AGAIN_MS, move || later.offer_end(entry, change, kind, None));
+                    let ending = Ending { entry, change, kind, tell: None };
+                    manager.after(AGAIN_MS, move || later.offer(ending));
                 }
             }
         });

@@ -223,20 +223,25 @@ impl Worker {
                 }
             }
             Stopped::Finished(Outcome::Interrupted) => {
-                if manager.interrupted(&entry, &job) {
-                    self.forget(id);
-                } else if job.context().control().is_to_reenter() {
+                // What a worker knows of it goes first, for the same worker may be given it again.
+                let task = self.tasks.remove(&id);
+                let Some(job) = manager.interrupted(&entry, job) else {
+                    self.platform.forget(id);
+                    return;
+                };
+                if job.context().control().is_to_reenter() {
                     // On another module, perhaps: what the store has says all.
                     drop(job);
-                    self.forget(id);
+                    self.platform.forget(id);
                     self.start(manager, entry);
-                } else {
-                    match job.next_run() {
-                        Ok(next) => self.go_on(&entry, next),
-                        Err(error) => {
-                            self.forget(id);
-                            manager.failed(&entry, &instance_failed(&error), 0, None);
-                        }
+                    return;
+                }
+                self.tasks.extend(task.map(|task| (id, task)));
+                match job.next_run() {
+                    Ok(next) => self.go_on(&entry, next),
+                    Err(error) => {
+                        self.forget(id);
+                        manager.failed(&entry, &instance_failed(&error), 0, None);
                     }
                 }
             }

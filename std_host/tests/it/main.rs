@@ -5,6 +5,7 @@ mod bundles;
 mod cli;
 mod dispatch_test;
 mod guest_matches_source;
+mod histories;
 mod jobs;
 mod manager;
 mod power;
