@@ -1,16 +1,18 @@
 //! What Toehold costs beside wasmi alone: times by divan, then ratios, in one run. See docs/benchmarks.md.
 //!
-//! `cargo bench -p std_host -- [--quick] [compute | calls | load | pause | memory]...`
+//! `cargo bench -p std_host -- [--quick] [compute | calls | load | pause | memory | store | jobs]...`
 
 mod bare;
 mod calls;
 mod compute;
 mod desk;
 mod guest;
+mod jobs;
 mod load;
 mod memory;
 mod pause;
 mod rounds;
+mod store;
 
 use std::time::Duration;
 
@@ -21,12 +23,14 @@ static ALLOCATOR: memory::Counting = memory::Counting;
 
 type Section = fn(Effort);
 
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("compute", compute::ratios),
     ("calls", calls::ratios),
     ("load", load::ratios),
     ("pause", pause::distribution),
     ("memory", memory::sizes),
+    ("store", store::ratios),
+    ("jobs", jobs::ratios),
 ];
 
 fn main() {

@@ -176,9 +176,21 @@ pub enum KvError {
 impl StoreError {
     /// What an error of SQLite means for who asked.
     pub(super) fn of(path: PathBuf, error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{
+            FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error,
+        };
         let code = error.sqlite_error_code();
+        // A value that no Toehold has written.
+        let is_strange = matches!(
+            error,
+            FromSqlConversionFailure(..)
+                | IntegralValueOutOfRange(..)
+                | InvalidColumnType(..)
+                | Utf8Error(..)
+        );
         let source = Source::from(error);
         match code {
+            None if is_strange => Self::Damaged { path, source },
             Some(ErrorCode::DiskFull) => Self::Full { path, source },
             Some(ErrorCode::SystemIoFailure) if is_disk_full(&path) => Self::Full { path, source },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { path, source },

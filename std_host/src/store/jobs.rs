@@ -87,38 +87,35 @@ impl Writing<'_> {
 
     /// Makes a change.
     pub(super) fn change(&mut self, row: &ChangeRow) -> Applied<(), StoreError> {
-        let before = match self.place(row.job)? {
-            Some(place) => place,
-            None => {
-                let Some((record, commit, checkpoint)) = row.new_job() else {
-                    return Ok(Err(StoreError::NoSuchJob { job: row.job }));
-                };
-                let place = self.insert(row.job, record, checkpoint)?;
-                let place = self.append_journal(place, &commit.commit.journal)?;
-                self.note(row.job, place);
-                return Ok(Ok(()));
-            }
+        let Some(before) = self.place(row.job)? else {
+            let Some((record, commit, checkpoint)) = row.new_job() else {
+                return Ok(Err(StoreError::NoSuchJob { job: row.job }));
+            };
+            let place = self.insert(row.job, record, checkpoint)?;
+            self.append_piece(place.id, &commit.commit.journal)?;
+            self.note(row.job, place);
+            return Ok(Ok(()));
         };
         let mut place = before;
-        if let Some(commit) = &row.commit {
-            if commit.commit.new_run {
+        if let Some(row) = &row.commit {
+            if row.commit.new_run {
                 place = self.start_run(place)?;
             }
-            place = self.append_journal(place, &commit.commit.journal)?;
-            if let Some(checkpoint) = &commit.checkpoint {
+            self.append_piece(place.id, &row.commit.journal)?;
+            if let Some(checkpoint) = &row.checkpoint {
                 place = self.save_checkpoint(place, checkpoint)?;
             }
         }
-        if (before.base, before.newest) != (place.base, place.newest) {
+        if place != before {
             self.execute(
-                "UPDATE jobs SET base = ?2, newest = ?3 WHERE id = ?1",
-                (place.id, place.base, place.newest),
+                "UPDATE jobs SET base = ?2, newest = ?3, first = ?4 WHERE id = ?1",
+                (place.id, place.base, place.newest, place.first_piece),
             )?;
+            self.note(row.job, place);
         }
         if let Some(record) = &row.record {
             self.update_record(place.id, record)?;
         }
-        self.note(row.job, place);
         Ok(Ok(()))
     }
 
@@ -128,10 +125,11 @@ impl Writing<'_> {
         record: &RecordRow,
         checkpoint: &CheckpointRow,
     ) -> rusqlite::Result<Place> {
+        let first_piece = self.pieces.next();
         self.execute(
             "INSERT INTO jobs
-                (uuid, state, extension, job, priority, created_at, ended_at, parent, module, base, newest, record)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, ?10)",
+                (uuid, state, extension, job, priority, created_at, ended_at, parent, module, base, newest, first, record)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, ?10, ?11)",
             (
                 job.as_bytes().as_slice(),
                 record.state,
@@ -142,11 +140,12 @@ impl Writing<'_> {
                 record.ended_at,
                 id_value(record.parent),
                 record.module.as_slice(),
+                first_piece,
                 &record.bytes,
             ),
         )?;
         let id = self.connection.last_insert_rowid();
-        let place = Place { id, base: 0, newest: 0, next_piece: 1, events: None, logs: None };
+        let place = Place { id, base: 0, newest: 0, first_piece, events: None, logs: None };
         self.execute(
             "INSERT INTO checkpoints VALUES (?1, ?2, ?3)",
             (place.newest_row(), checkpoint.calls, &checkpoint.bytes),
@@ -174,23 +173,17 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// The newest checkpoint becomes the base. What the old one's place has stays until it is written over.
+    /// The newest checkpoint becomes the base, and the journal is emptied. What the old base's place has stays until it is
+    /// written over.
     fn start_run(&mut self, place: Place) -> rusqlite::Result<Place> {
+        // Of the pieces that came last, the number says that they are of no run any more.
         self.execute("DELETE FROM journal WHERE job = ?1", [place.id])?;
         // No run that starts from here makes these calls again.
         self.execute(
             "DELETE FROM effects WHERE job = ?1 AND number <= (SELECT calls FROM checkpoints WHERE id = ?2)",
             (place.id, place.newest_row()),
         )?;
-        Ok(Place { base: place.newest, next_piece: 1, ..place })
-    }
-
-    fn append_journal(&mut self, place: Place, bytes: &[u8]) -> rusqlite::Result<Place> {
-        if bytes.is_empty() {
-            return Ok(place);
-        }
-        self.execute("INSERT INTO journal VALUES (?1, ?2, ?3)", (place.id, place.next_piece, bytes))?;
-        Ok(Place { next_piece: place.next_piece.saturating_add(1), ..place })
+        Ok(Place { base: place.newest, first_piece: self.pieces.next(), ..place })
     }
 
     fn save_checkpoint(&mut self, place: Place, checkpoint: &CheckpointRow) -> rusqlite::Result<Place> {

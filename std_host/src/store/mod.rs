@@ -19,6 +19,7 @@ mod error;
 mod folder;
 mod history;
 mod jobs;
+mod journal;
 mod kv;
 mod modules;
 mod places;

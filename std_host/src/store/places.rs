@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension};
 use toehold::Uuid;
 
-use super::StoreOptions;
+use super::{StoreOptions, journal::Pieces};
 
 /// Jobs that are remembered; beyond, all are forgotten and looked up again.
 const REMEMBERED: usize = 16_384;
@@ -19,8 +19,8 @@ pub(super) struct Place {
     pub(super) base: i64,
     /// Which has the newest checkpoint.
     pub(super) newest: i64,
-    /// The number of the next piece of its journal.
-    pub(super) next_piece: i64,
+    /// The number of the first piece of its journal.
+    pub(super) first_piece: i64,
     /// What there is of its events, once somebody has looked.
     pub(super) events: Option<Tail>,
     /// What there is of its log lines, once somebody has looked.
@@ -45,6 +45,7 @@ pub(super) struct Places {
 pub(super) struct Writing<'a> {
     pub(super) connection: &'a Connection,
     pub(super) places: &'a mut Places,
+    pub(super) pieces: &'a mut Pieces,
     pub(super) options: &'a StoreOptions,
 }
 
@@ -55,10 +56,14 @@ impl Place {
     }
 }
 
-/// The row of `checkpoints` that is a job's first (0) or second (1) place.
+/// The row of `checkpoints` that is a job's first (0) or second (1) place. So the newest checkpoints of jobs that run lie
+/// next to each other, and a page that is written has some of them.
 pub(super) fn checkpoint_row(id: i64, place: i64) -> i64 {
-    id.saturating_mul(2).saturating_add(place)
+    if place == 0 { id } else { id.saturating_add(SECOND_PLACES) }
 }
+
+/// Numbers of jobs are far below: they are counted up from 1.
+const SECOND_PLACES: i64 = 1 << 62;
 
 impl Places {
     /// Forgets everything: what was changed has been undone, or may have been.
@@ -82,17 +87,22 @@ impl Writing<'_> {
         }
         let found = self
             .connection
-            .prepare_cached("SELECT id, base, newest FROM jobs WHERE uuid = ?1")?
-            .query_row([job.as_bytes().as_slice()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .prepare_cached("SELECT id, base, newest, first FROM jobs WHERE uuid = ?1")?
+            .query_row([job.as_bytes().as_slice()], |row| {
+                Ok(Place {
+                    id: row.get(0)?,
+                    base: row.get(1)?,
+                    newest: row.get(2)?,
+                    first_piece: row.get(3)?,
+                    events: None,
+                    logs: None,
+                })
+            })
             .optional()?;
-        let Some((id, base, newest)) = found else { return Ok(None) };
-        let next_piece = self
-            .connection
-            .prepare_cached("SELECT coalesce(max(n), 0) + 1 FROM journal WHERE job = ?1")?
-            .query_row([id], |row| row.get(0))?;
-        let place = Place { id, base, newest, next_piece, events: None, logs: None };
-        self.places.known.insert(job, place);
-        Ok(Some(place))
+        if let Some(place) = found {
+            self.note(job, place);
+        }
+        Ok(found)
     }
 
     /// Notes where a job is now.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value};
 use toehold::{FormatError, JobRecord, JobState, Saved, Uuid};
 
-use super::{StoreError, StoreReader, places::checkpoint_row};
+use super::{StoreError, StoreReader, journal, places::checkpoint_row};
 
 /// Which jobs to list: those that fit all that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -209,24 +209,19 @@ fn listed(row: &Row<'_>) -> rusqlite::Result<(i64, Uuid, Vec<u8>)> {
 }
 
 fn load(connection: &Connection, job: Uuid) -> rusqlite::Result<Option<Saved>> {
-    let found: Option<(i64, i64, i64, Vec<u8>)> = connection
-        .prepare_cached("SELECT id, base, newest, record FROM jobs WHERE uuid = ?1")?
+    let found: Option<(i64, i64, i64, i64, Vec<u8>)> = connection
+        .prepare_cached("SELECT id, base, newest, first, record FROM jobs WHERE uuid = ?1")?
         .query_row([job.as_bytes().as_slice()], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })
         .optional()?;
-    let Some((id, base, newest, record)) = found else { return Ok(None) };
+    let Some((id, base, newest, first, record)) = found else { return Ok(None) };
     let mut select = connection.prepare_cached("SELECT bytes FROM checkpoints WHERE id = ?1")?;
     let mut checkpoint =
         |place| select.query_row([checkpoint_row(id, place)], |row| row.get::<_, Vec<u8>>(0));
     let base_bytes = checkpoint(base)?;
     let newest_bytes = if newest == base { base_bytes.clone() } else { checkpoint(newest)? };
-    let mut select = connection.prepare_cached("SELECT bytes FROM journal WHERE job = ?1 ORDER BY n")?;
-    let mut rows = select.query([id])?;
-    let mut journal = Vec::new();
-    while let Some(row) = rows.next()? {
-        journal.extend_from_slice(row.get_ref(0)?.as_blob()?);
-    }
+    let journal = journal::load(connection, id, first)?;
     Ok(Some(Saved { record, base: base_bytes, newest: newest_bytes, journal }))
 }
 

@@ -45,6 +45,10 @@ pub(super) struct Queue {
 struct State {
     entries: VecDeque<Entry>,
     tasks: usize,
+    /// The thread that writes waits for so many tasks, not just for one; 0 if it does not.
+    wanted: usize,
+    /// Bytes of all entries, about, and of the lines among them.
+    bytes: usize,
     line_bytes: usize,
     /// When the first line came that waits.
     since: Option<Instant>,
@@ -59,9 +63,12 @@ impl Queue {
         if state.closed {
             return Err(task);
         }
+        state.bytes = state.bytes.saturating_add(task.bytes());
         state.entries.push_back(Entry::Task(task));
         state.tasks += 1;
-        if state.tasks == 1 {
+        let is_enough = state.tasks == state.wanted.max(1);
+        drop(state);
+        if is_enough {
             self.more.notify_one();
         }
         Ok(())
@@ -78,6 +85,7 @@ impl Queue {
             return;
         }
         state.line_bytes += line.bytes();
+        state.bytes = state.bytes.saturating_add(line.bytes());
         state.entries.push_back(Entry::Line(line));
         if state.since.is_none() {
             state.since = Some(Instant::now());
@@ -85,10 +93,18 @@ impl Queue {
         }
     }
 
-    /// Waits for a group; `None` once the queue is closed and empty.
-    pub(super) fn take(&self) -> Option<Group> {
+    /// Waits for a group; `None` once the queue is closed and empty. Where there are tasks, but fewer than `wanted`, it
+    /// waits for the others too, at most for `patience`.
+    pub(super) fn take(&self, wanted: usize, patience: Duration) -> Option<Group> {
         let mut state = self.lock();
         loop {
+            if state.tasks > 0 && state.tasks < wanted && !state.closed {
+                state.wanted = wanted;
+                let few = |state: &mut State| state.tasks < wanted && !state.closed;
+                let waited = self.more.wait_timeout_while(state, patience, few);
+                (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                state.wanted = 0;
+            }
             if state.tasks > 0 || (state.closed && !state.entries.is_empty()) {
                 return Some(state.take());
             }
@@ -106,6 +122,11 @@ impl Queue {
             let (again, _) = self.more.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
             state = again;
         }
+    }
+
+    /// Tasks that wait.
+    pub(super) fn tasks(&self) -> usize {
+        self.lock().tasks
     }
 
     /// Lets nothing more in. What waits is still taken.
@@ -129,25 +150,34 @@ impl Queue {
 
 impl State {
     fn take(&mut self) -> Group {
+        let lost = std::mem::take(&mut self.lost);
+        if self.entries.len() <= GROUP_ENTRIES && self.bytes <= GROUP_BYTES {
+            let room = VecDeque::with_capacity(self.entries.len());
+            let entries = std::mem::replace(&mut self.entries, room).into();
+            (self.tasks, self.bytes, self.line_bytes, self.since) = (0, 0, 0, None);
+            return Group { entries, lost };
+        }
         let mut bytes = 0_usize;
-        let mut entries = Vec::with_capacity(self.entries.len().min(GROUP_ENTRIES));
+        let mut entries = Vec::new();
         while entries.len() < GROUP_ENTRIES && bytes < GROUP_BYTES {
             let Some(entry) = self.entries.pop_front() else { break };
-            match &entry {
+            let size = match &entry {
                 Entry::Task(task) => {
                     self.tasks = self.tasks.saturating_sub(1);
-                    bytes = bytes.saturating_add(task.bytes());
+                    task.bytes()
                 }
                 Entry::Line(line) => {
                     self.line_bytes = self.line_bytes.saturating_sub(line.bytes());
-                    bytes = bytes.saturating_add(line.bytes());
+                    line.bytes()
                 }
-            }
+            };
+            bytes = bytes.saturating_add(size);
             entries.push(entry);
         }
+        self.bytes = self.bytes.saturating_sub(bytes);
         if self.entries.is_empty() {
             self.since = None;
         }
-        Group { entries, lost: std::mem::take(&mut self.lost) }
+        Group { entries, lost }
     }
 }

@@ -24,8 +24,11 @@ const HEADER_BYTES: usize = 100;
 /// How long to wait for a lock that somebody else holds, as `sqlite3` on a shell may. In milliseconds.
 const BUSY_MS: u32 = 5_000;
 
-/// A job has two places for checkpoints, with ids twice its own and one more; `base` and `newest` say which place has
-/// which, so that a new run moves no bytes.
+/// Bytes that the write-ahead log keeps on the disk.
+const WAL_BYTES: i64 = 32 << 20;
+
+/// A job has two places for checkpoints, with its id and with 2^62 more; `base` and `newest` say which place has which, so
+/// that a new run moves no bytes. Its journal is its pieces from number `first` on: see `journal.rs`.
 const TABLES: &str = "
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -40,6 +43,7 @@ CREATE TABLE jobs (
     module BLOB NOT NULL,
     base INTEGER NOT NULL,
     newest INTEGER NOT NULL,
+    first INTEGER NOT NULL,
     record BLOB NOT NULL
 ) STRICT;
 CREATE INDEX jobs_state ON jobs (state);
@@ -54,11 +58,16 @@ CREATE TABLE checkpoints (
 ) STRICT;
 
 CREATE TABLE journal (
+    n INTEGER PRIMARY KEY,
     job INTEGER NOT NULL,
-    n INTEGER NOT NULL,
-    bytes BLOB NOT NULL,
-    PRIMARY KEY (job, n)
-) STRICT, WITHOUT ROWID;
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE INDEX journal_job ON journal (job);
+
+CREATE TABLE recent (
+    last INTEGER PRIMARY KEY,
+    pieces BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE effects (
     job INTEGER NOT NULL,
@@ -113,7 +122,7 @@ CREATE TABLE meta (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT;
-INSERT INTO meta VALUES ('flushes', 0);
+INSERT INTO meta VALUES ('flushes', 0), ('pieces', 0);
 ";
 
 /// What brings a file of format `n + 1` to the next one, at index `n`.
@@ -257,6 +266,8 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
 fn set_up_writer(connection: &Connection, max_bytes: Option<u64>) -> rusqlite::Result<()> {
     set_up(connection)?;
     connection.pragma_update(None, "synchronous", "full")?;
+    // What a large group or a long read has made longer is cut when the log starts over.
+    connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES, |_| Ok(()))?;
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
     // Pages have 32-bit numbers; the largest is the default.
     const MOST_PAGES: i64 = 0xffff_fffe;

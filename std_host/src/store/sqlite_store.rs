@@ -7,11 +7,12 @@ use std::{
 use super::{
     OpenError, StoreError, StoreOptions, StoreReader, folder,
     history::{Line, Lost},
+    journal::Pieces,
     places::{Places, Writing},
     queue::Queue,
     schema,
     task::{Applied, Asked},
-    writer::{Sync, Writer},
+    writer::{Pace, Sync, Wal, Writer},
 };
 
 /// The store of a server: a handle, cheap to clone, to a database and the thread that writes it.
@@ -42,7 +43,10 @@ impl SqliteStore {
         let folder = folder.as_ref();
         let lock = folder::lock(folder)?;
         let path = folder::database(folder);
-        let connection = schema::open_for_writing(&path, options.max_bytes)?;
+        let mut connection = schema::open_for_writing(&path, options.max_bytes)?;
+        let failed = |error| StoreError::of(path.clone(), error);
+        let pieces = Pieces::read(&connection).map_err(failed)?;
+        let wal = Wal::of(&mut connection).map_err(failed)?;
         let reader = StoreReader::new(path.clone());
         let queue = Arc::new(Queue::default());
         let writer = Writer {
@@ -51,8 +55,11 @@ impl SqliteStore {
             options,
             queue: queue.clone(),
             places: Places::default(),
+            pieces,
+            wal,
             lost: Lost::default(),
             sync: Sync::Full,
+            pace: Pace::default(),
             _lock: lock,
         };
         let thread = thread::Builder::new()

@@ -3,7 +3,11 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -12,6 +16,7 @@ use super::{
     StoreError, StoreOptions,
     folder::Lock,
     history::Lost,
+    journal::Pieces,
     places::{Places, Writing},
     queue::{Entry, Group, Queue},
     task::Task,
@@ -23,9 +28,12 @@ pub(super) struct Writer {
     pub(super) options: StoreOptions,
     pub(super) queue: Arc<Queue>,
     pub(super) places: Places,
+    pub(super) pieces: Pieces,
+    pub(super) wal: Wal,
     /// Lines of history that were dropped and are not counted in the database yet.
     pub(super) lost: Lost,
     pub(super) sync: Sync,
+    pub(super) pace: Pace,
     /// Held until the connection is closed.
     pub(super) _lock: Lock,
 }
@@ -38,13 +46,59 @@ pub(super) enum Sync {
     Lazy,
 }
 
+/// Pages that the write-ahead log has before it is emptied: 16 MiB. SQLite's own 1,000 would have each page of a busy
+/// database written twice as often.
+const WAL_PAGES: usize = 4_000;
+
+/// The length of the write-ahead log, as SQLite tells it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wal {
+    pages: Arc<AtomicUsize>,
+}
+
+impl Wal {
+    /// Follows the log of a connection, which then leaves it to us when to empty it.
+    pub(super) fn of(connection: &mut Connection) -> rusqlite::Result<Self> {
+        let pages = Arc::<AtomicUsize>::default();
+        let told = pages.clone();
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            told.store(usize::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self { pages })
+    }
+
+    fn pages(&self) -> usize {
+        self.pages.load(Ordering::Relaxed)
+    }
+}
+
+/// What the next group is worth waiting for: jobs that are told that their changes are durable tend to come with the
+/// next ones at once, and then one fsync is enough for all of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// Tasks that waited already when the last group was done, and those that were told then.
+    tasks: usize,
+    patience: Duration,
+}
+
+/// The part of the time of the last group that the next one is waited for.
+const PATIENCE: u32 = 4;
+
 impl Writer {
     /// Writes until the queue is closed.
     pub(super) fn run(mut self) {
         // Should this thread panic, nobody may wait for it for ever.
         let _guard = Abandon { queue: self.queue.clone(), path: self.path.clone() };
-        while let Some(group) = self.queue.take() {
+        while let Some(group) = self.queue.take(self.pace.tasks, self.pace.patience) {
             self.write(group);
+            // All of this comes after everybody has been told.
+            if self.pieces.is_enough() {
+                self.empty_recent();
+            }
+            if self.wal.pages() >= WAL_PAGES {
+                self.checkpoint();
+            }
         }
     }
 
@@ -52,7 +106,12 @@ impl Writer {
         let Group { mut entries, lost } = group;
         self.lost.add(lost);
         self.places.tidy();
-        match self.transaction(&mut entries) {
+        let start = Instant::now();
+        let written = self.transaction(&mut entries);
+        let told = entries.iter().filter(|entry| matches!(entry, Entry::Task(_))).count();
+        self.pace =
+            Pace { tasks: self.queue.tasks().saturating_add(told), patience: start.elapsed() / PATIENCE };
+        match written {
             Ok(()) => tasks(entries).for_each(|task| finish(task, Ok(()))),
             Err(error) => {
                 log::debug!("{}: a group of {} was undone: {error}", self.path.display(), entries.len());
@@ -96,18 +155,60 @@ impl Writer {
         }
     }
 
+    /// Moves what is in the write-ahead log into the database, so that it starts over. As long as somebody reads an older
+    /// state, it can't, and is tried again after the next group.
+    fn checkpoint(&self) {
+        let moved = self.connection.prepare_cached("PRAGMA wal_checkpoint(passive)");
+        if let Err(error) = moved.and_then(|mut moved| moved.query_row([], |_| Ok(()))) {
+            log::warn!("{}: the write-ahead log stays as long as it is: {error}", self.path.display());
+        }
+    }
+
+    /// Tidies the journals up. Whether that works or not, nothing is lost.
+    fn empty_recent(&mut self) {
+        if let Err(error) = self.write_all(Sync::Lazy, |writing, _| writing.empty_recent()) {
+            log::warn!("{}: can't tidy the journals up: {error}", self.path.display());
+            self.pieces.put_off();
+        }
+    }
+
     /// Writes all of it, or nothing.
     fn transaction(&mut self, entries: &mut [Entry]) -> rusqlite::Result<()> {
         let has_task = entries.iter().any(|entry| matches!(entry, Entry::Task(_)));
+        let sync = if has_task { Sync::Full } else { Sync::Lazy };
+        self.write_all(sync, |writing, lost| {
+            entries.iter_mut().try_for_each(|entry| match entry {
+                Entry::Task(task) => task.apply(writing),
+                Entry::Line(line) => writing.append(line, lost),
+            })
+        })
+    }
+
+    fn write_all(
+        &mut self,
+        sync: Sync,
+        apply: impl FnOnce(&mut Writing<'_>, &mut Lost) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let before = self.pieces.counts();
         let written = self
-            .begin(if has_task { Sync::Full } else { Sync::Lazy })
-            .and_then(|()| self.apply(entries))
+            .begin(sync)
+            .and_then(|()| {
+                let mut writing = Writing {
+                    connection: &self.connection,
+                    places: &mut self.places,
+                    pieces: &mut self.pieces,
+                    options: &self.options,
+                };
+                apply(&mut writing, &mut self.lost)?;
+                writing.write_recent()
+            })
             .and_then(|()| self.execute("COMMIT"));
         match &written {
             Ok(()) => self.lost.counted(),
             Err(_) => {
                 // What is remembered is of the transaction that is undone.
                 self.places.clear();
+                self.pieces.undo(before);
                 self.lost.undo();
                 self.roll_back();
             }
@@ -124,18 +225,6 @@ impl Writer {
             self.sync = sync;
         }
         self.execute("BEGIN IMMEDIATE")
-    }
-
-    fn apply(&mut self, entries: &mut [Entry]) -> rusqlite::Result<()> {
-        let mut writing =
-            Writing { connection: &self.connection, places: &mut self.places, options: &self.options };
-        for entry in entries {
-            match entry {
-                Entry::Task(task) => task.apply(&mut writing)?,
-                Entry::Line(line) => writing.append(line, &mut self.lost)?,
-            }
-        }
-        Ok(())
     }
 
     /// Some errors have ended the transaction already.
