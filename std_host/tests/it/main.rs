@@ -3,6 +3,7 @@
 mod bad_input;
 mod bundles;
 mod cli;
+mod crash;
 mod dispatch_test;
 mod guest_matches_source;
 mod histories;
