@@ -26,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 mod checkpoints;
 mod extensions;
 mod handle;

@@ -1,157 +1,210 @@
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use std_host::{Change, ExtensionManager, GrantOptions, Installed};
+use std_host::{Change, ExtensionManager, GrantOptions, api::describe};
 use toehold::Limits;
 
-use super::{ExtensionsArg, exit::Exit, logging, logging::printable, output};
+use super::{
+    client::{Client, Need, escaped},
+    exit::Exit,
+    logging,
+    logging::printable,
+    output,
+    problem::Problem,
+    serve,
+    settings::DataArgs,
+    table::table,
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExtensionCommand {
-    /// List the extensions of a folder, and their jobs
+    /// Install an extension, or another version of one: copies its folder into the data folder
+    Add {
+        /// The extension's folder, or its manifest
+        path: PathBuf,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List the extensions that are installed, or those of a folder, and their jobs
     List {
         #[command(flatten)]
-        extensions: ExtensionsArg,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        place: Place,
+        #[command(flatten)]
+        common: Common,
     },
     /// Show all about an extension: imports, exports, jobs, permissions, limits, warnings, size, hash
     Inspect {
-        /// The extension's folder, its manifest, or its id in --extensions
+        /// The extension's folder, its manifest, or its id
         #[arg(value_name = "PATH|ID")]
         path: PathBuf,
         #[command(flatten)]
-        extensions: ExtensionsArg,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
+        place: Place,
+        #[command(flatten)]
+        common: Common,
     },
+    /// Load the files of an installed extension anew, after they were changed in the data folder
+    Reload {
+        /// The extension's id
+        id: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Remove an installed extension, none of whose jobs is left to run
+    Remove {
+        /// The extension's id
+        id: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// A folder that holds extensions' folders, instead of what is installed in the data folder
+    #[arg(long, value_name = "DIR", env = "TOEHOLD_EXTENSIONS")]
+    extensions: Option<PathBuf>,
+}
+
+/// Where to look for extensions.
+enum Where {
+    Folder(PathBuf),
+    Server(Client),
+}
+
+/// What the API lists.
+#[derive(Deserialize)]
+struct Listed {
+    extensions: Vec<Value>,
 }
 
 pub(crate) fn extension(command: &ExtensionCommand) -> Exit {
     logging::start(log::LevelFilter::Warn, None);
-    let (result, json) = match command {
-        ExtensionCommand::List { extensions, json } => (list(&extensions.extensions, *json), *json),
-        ExtensionCommand::Inspect { path, extensions, json } => {
-            (inspect(path, &extensions.extensions, *json), *json)
+    let (result, common) = match command {
+        ExtensionCommand::Add { path, common } => (add(path, common), common),
+        ExtensionCommand::List { place, common } => (list(place, common), common),
+        ExtensionCommand::Inspect { path, place, common } => (inspect(path, place, common), common),
+        ExtensionCommand::Reload { id, common } => (reload(id, common), common),
+        ExtensionCommand::Remove { id, common } => (remove(id, common), common),
+    };
+    result.unwrap_or_else(|problem| problem.report(common.json))
+}
+
+impl Common {
+    fn open(&self) -> Result<Client, Problem> {
+        let settings = self.data.settings()?;
+        Client::open(&serve::config(&self.data.folder(&settings)?, &settings), Need::Write)
+    }
+
+    fn print(&self, value: &Value, for_people: &str) {
+        output::print(&if self.json { value.to_string() } else { for_people.to_owned() });
+    }
+}
+
+impl Place {
+    /// The folder that was named; else the server that has the data folder, or its folder of extensions.
+    fn find(&self, common: &Common) -> Result<Where, Problem> {
+        let settings = common.data.settings()?;
+        if let Some(folder) = self.extensions.clone().or_else(|| settings.extensions.clone()) {
+            return Ok(Where::Folder(folder));
+        }
+        let data = common.data.folder(&settings)?;
+        let server = Client::of_server(&data)?;
+        Ok(server.map_or_else(|| Where::Folder(data.join(INSTALLED)), Where::Server))
+    }
+}
+
+/// Where a data folder has its extensions.
+const INSTALLED: &str = "extensions";
+
+fn add(path: &Path, common: &Common) -> Result<Exit, Problem> {
+    let absolute = std::path::absolute(path);
+    let absolute = absolute.map_err(|error| bad(format!("{}: {error}", path.display())))?;
+    let added: Value = common.open()?.post("/extensions", &json!({ "path": absolute }))?;
+    common.print(&added, &format!("{}  {}", plain(&added["id"]), plain(&added["version"])));
+    Ok(Exit::Completed)
+}
+
+fn reload(id: &str, common: &Common) -> Result<Exit, Problem> {
+    let loaded: Value = common.open()?.post(&format!("/extensions/{}/reload", escaped(id)), &Value::Null)?;
+    common.print(&loaded, &format!("{}  {}", plain(&loaded["id"]), plain(&loaded["version"])));
+    Ok(Exit::Completed)
+}
+
+fn remove(id: &str, common: &Common) -> Result<Exit, Problem> {
+    common.open()?.delete(&format!("/extensions/{}", escaped(id)))?;
+    common.print(&json!({ "removed": id }), &format!("removed {}", printable(id)));
+    Ok(Exit::Completed)
+}
+
+fn bad(message: impl ToString) -> Problem {
+    Problem::new("bad_extension", message)
+}
+
+fn list(place: &Place, common: &Common) -> Result<Exit, Problem> {
+    let (extensions, exit, place) = match place.find(common)? {
+        Where::Server(client) => {
+            let listed: Listed = client.get("/extensions")?;
+            (listed.extensions, Exit::Completed, client.data().join(INSTALLED))
+        }
+        // A data folder without extensions need not have the folder for them.
+        Where::Folder(folder) if folder.ends_with(INSTALLED) && !folder.exists() => {
+            (Vec::new(), Exit::Completed, folder)
+        }
+        Where::Folder(folder) => {
+            let manager = manager(&folder);
+            let mut exit = Exit::Completed;
+            for change in manager.refresh().map_err(bad)? {
+                if let Change::Failed(error) = change {
+                    output::eprint(&format!("error: {}", output::one_line(&error.to_string())));
+                    exit = Exit::NotStarted;
+                }
+            }
+            (manager.list().iter().map(|one| describe(one)).collect(), exit, folder)
         }
     };
-    result.unwrap_or_else(|message| output::not_started(&message, json))
-}
-
-fn manager(folder: &Path) -> ExtensionManager {
-    ExtensionManager::new(folder, Limits::default(), GrantOptions::default())
-}
-
-fn list(folder: &Path, json: bool) -> Result<Exit, String> {
-    let manager = manager(folder);
-    let changes = manager.refresh().map_err(|error| error.to_string())?;
-    let installed = manager.list();
-    if json {
-        let list: Vec<Value> = installed.iter().map(|one| describe(one)).collect();
-        output::print(&Value::from(list).to_string());
-    } else if installed.is_empty() {
-        output::print(&format!("no extension in {}", folder.display()));
+    if common.json {
+        output::print(&Value::from(extensions).to_string());
+    } else if extensions.is_empty() {
+        let hint = "`toehold extension add PATH` installs one, --extensions DIR lists those of a folder";
+        output::print(&format!("no extension in {}; {hint}", place.display()));
     } else {
-        let width = |of: fn(&Installed) -> &str| installed.iter().map(|one| of(one).len()).max().unwrap_or(0);
-        let id_width = width(|one| one.extension().id());
-        let version_width = width(|one| one.extension().manifest().version());
-        for one in &installed {
-            let extension = one.extension();
-            let jobs: Vec<&str> = extension.jobs().iter().map(|job| job.name.as_str()).collect();
-            output::print(&format!(
-                "{:id_width$}  {:version_width$}  {}",
-                extension.id(),
-                extension.manifest().version(),
-                jobs.join(", ")
-            ));
-        }
-    }
-    let mut exit = Exit::Completed;
-    for change in changes {
-        if let Change::Failed(error) = change {
-            output::eprint(&format!("error: {}", output::one_line(&error.to_string())));
-            exit = Exit::NotStarted;
-        }
+        let row = |extension: &Value| {
+            let names = extension["jobs"].as_array().into_iter().flatten().map(|job| plain(&job["name"]));
+            let names =
+                names.map(|name| name.split_once(':').map_or(name.clone(), |(_, name)| name.to_owned()));
+            vec![plain(&extension["id"]), plain(&extension["version"]), names.collect::<Vec<_>>().join(", ")]
+        };
+        output::print(&table(&extensions.iter().map(row).collect::<Vec<_>>()));
     }
     Ok(exit)
 }
 
-fn inspect(path: &Path, folder: &Path, json: bool) -> Result<Exit, String> {
-    let manager = manager(folder);
-    let installed = match path.to_str() {
-        Some(id) if !path.exists() && !id.contains(['/', '\\']) => manager.load_id(id),
-        _ => manager.load(path),
+fn inspect(path: &Path, place: &Place, common: &Common) -> Result<Exit, Problem> {
+    let id = path.to_str().filter(|id| !path.exists() && !id.contains(['/', '\\']));
+    let value = match id {
+        None => describe(&*manager(Path::new(".")).load(path).map_err(bad)?),
+        Some(id) => match place.find(common)? {
+            Where::Folder(folder) => describe(&*manager(&folder).load_id(id).map_err(bad)?),
+            Where::Server(client) => client.get(&format!("/extensions/{}", escaped(id)))?,
+        },
     };
-    let installed = installed.map_err(|error| error.to_string())?;
-    let value = describe(&installed);
-    output::print(&if json { value.to_string() } else { for_people(&value) });
+    common.print(&value, &for_people(&value));
     Ok(Exit::Completed)
 }
 
-/// All that there is to know, in the order in which people want it.
-fn describe(installed: &Installed) -> Value {
-    let extension = installed.extension();
-    let (manifest, module, limits) = (extension.manifest(), extension.module(), extension.limits());
-    let hash: String = module.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    let refused = installed.grants().files.refused().iter().map(ToString::to_string);
-    let warnings: Vec<String> = extension.warnings().iter().cloned().chain(refused).collect();
-    let imports: Vec<String> = module
-        .imports
-        .iter()
-        .map(|import| format!("{}.{} {}", import.module, import.name, import.ty))
-        .collect();
-    let exports: Vec<String> =
-        module.exports.iter().map(|export| format!("{} {}", export.name, export.ty)).collect();
-    let jobs: Vec<Value> = extension
-        .jobs()
-        .iter()
-        .map(|job| {
-            json!({
-                "name": format!("{}:{}", extension.id(), job.name),
-                "export": job.export,
-                "resumable": job.resumable,
-                "registered": job.registered,
-            })
-        })
-        .collect();
-    json!({
-        "id": manifest.id(),
-        "name": manifest.name(),
-        "version": manifest.version(),
-        "description": manifest.description(),
-        "author": manifest.author(),
-        "homepage": manifest.homepage(),
-        "folder": installed.folder().display().to_string(),
-        "module": { "file": manifest.wasm_file(), "bytes": module.bytes, "sha256": hash },
-        "jobs": jobs,
-        "permissions": serde_json::to_value(manifest.permissions()).unwrap_or_default(),
-        "limits": {
-            "module_bytes": limits.module_bytes,
-            "memory_bytes": limits.memory_bytes,
-            "tables": limits.tables,
-            "table_elements": limits.table_elements,
-            // The largest number there is stands for no limit.
-            "fuel_per_job": (limits.fuel_per_job != u64::MAX).then_some(limits.fuel_per_job),
-            "requests_per_minute": limits.requests_per_minute,
-            "concurrent_jobs": limits.concurrent_jobs,
-            "grace_fuel": limits.grace_fuel,
-            "call_depth": limits.call_depth,
-            "stack_bytes": limits.stack_bytes,
-            "state_bytes": limits.state_bytes,
-            "payload_bytes": limits.payload_bytes,
-            "reply_bytes": limits.reply_bytes,
-            "line_bytes": limits.line_bytes,
-            "log_lines": limits.log_lines,
-            "warnings": limits.warnings,
-        },
-        "memory_at_start_bytes": module.memory_bytes,
-        "imports": imports,
-        "exports": exports,
-        "warnings": warnings,
-    })
+fn manager(folder: &Path) -> ExtensionManager {
+    ExtensionManager::new(folder, Limits::default(), GrantOptions::default())
 }
 
 /// The same as an indented list.

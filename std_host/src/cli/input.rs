@@ -3,13 +3,23 @@ use std::{
     io::{self, Read},
 };
 
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, value::RawValue};
 
 /// Bytes of a file or of standard input.
 const LIMIT: u64 = 64 << 20;
 
 /// JSON that `option` was given on the command line: the text itself, or `@FILE`, or `@-` for standard input.
 pub(crate) fn json(option: &str, argument: &str) -> Result<Value, String> {
+    parsed(option, argument)
+}
+
+/// As [`json`], without a change of even a blank.
+pub(crate) fn raw_json(option: &str, argument: &str) -> Result<Box<RawValue>, String> {
+    parsed(option, argument)
+}
+
+fn parsed<T: DeserializeOwned>(option: &str, argument: &str) -> Result<T, String> {
     let (text, from) = match argument.strip_prefix('@') {
         None => (argument.to_owned(), option.to_owned()),
         Some("-") => (

@@ -1,16 +1,22 @@
 //! What stands on the command line, and who sees to it.
 
+mod client;
 mod exit;
 mod extension;
 mod input;
+mod job;
 mod logging;
 mod output;
+mod problem;
 mod progress;
 mod run;
+mod serve;
+mod settings;
+mod table;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use self::exit::Exit;
@@ -27,7 +33,12 @@ struct Cli {
 enum Command {
     /// Run a job to its end, here and now
     Run(Box<run::RunArgs>),
-    /// Look at extensions
+    /// Run the jobs of a data folder, and answer the commands about them, until it is stopped
+    Serve(Box<serve::ServeArgs>),
+    /// Dispatch jobs, look at them, steer them
+    #[command(subcommand)]
+    Job(job::JobCommand),
+    /// Install, look at and remove extensions
     #[command(subcommand)]
     Extension(extension::ExtensionCommand),
     /// Print the completion script of a shell
@@ -37,18 +48,12 @@ enum Command {
     },
 }
 
-/// Where extensions are.
-#[derive(Debug, Args)]
-struct ExtensionsArg {
-    /// The folder that holds the extensions' folders
-    #[arg(long, value_name = "DIR", env = "TOEHOLD_EXTENSIONS", default_value = ".")]
-    extensions: PathBuf,
-}
-
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Serve(args) => serve::serve(&args),
+        Command::Job(command) => job::job(&command),
         Command::Extension(command) => extension::extension(&command),
         Command::Completions { shell } => {
             // Not straight to standard output: it panics where that is closed.

@@ -29,6 +29,12 @@ pub(crate) fn print(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
+/// As [`print`], and says whether anybody may read on.
+pub(crate) fn try_print(text: &str) -> bool {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+}
+
 /// Prints text to standard error, on the same terms.
 pub(crate) fn eprint(text: &str) {
     let mut out = io::stderr().lock();

@@ -14,11 +14,11 @@ use std_host::{CheckpointFolder, Dispatch, GrantOptions, Host, HostConfig, JobHa
 use toehold::{Limits, Uuid};
 
 use super::{
-    ExtensionsArg,
     exit::Exit,
     input, logging,
     output::{self, Ran},
     progress::{self, Watcher},
+    settings::{Settings, default_data},
 };
 
 #[derive(Debug, Args)]
@@ -33,8 +33,9 @@ pub(crate) struct RunArgs {
     /// The job: an extension's id or the path of its folder, a colon, the job's name
     #[arg(value_name = "EXTENSION:JOB", required_unless_present = "resume", conflicts_with = "resume")]
     job: Option<String>,
-    #[command(flatten)]
-    extensions: ExtensionsArg,
+    /// The folder that holds the extensions' folders [default: .]
+    #[arg(long, value_name = "DIR", env = "TOEHOLD_EXTENSIONS")]
+    extensions: Option<PathBuf>,
     /// The state that the job starts from; without it the extension's default
     #[arg(long, value_name = "JSON|@FILE")]
     state: Option<String>,
@@ -123,11 +124,13 @@ struct Prepared {
 }
 
 fn prepare(args: &RunArgs) -> Result<Prepared, String> {
-    let data = match &args.data {
-        Some(data) => data.clone(),
-        None => default_data().ok_or("there is no folder for checkpoints; name one with --data DIR")?,
-    };
-    let mut config = HostConfig::new(&args.extensions.extensions, data);
+    // `--config` is something else here.
+    let file = std::env::var_os("TOEHOLD_CONFIG").map(PathBuf::from);
+    let settings = Settings::read(file.as_deref()).map_err(|problem| problem.message)?;
+    let data = args.data.clone().or(settings.data).or_else(default_data);
+    let data = data.ok_or("there is no folder for checkpoints; name one with --data DIR")?;
+    let extensions = args.extensions.clone().or(settings.extensions).unwrap_or_else(|| ".".into());
+    let mut config = HostConfig::new(extensions, data);
     config.slice = args.slice;
     config.limits = Limits { fuel_per_job: args.fuel.unwrap_or(u64::MAX), ..Limits::default() };
     config.grants = GrantOptions {
@@ -187,11 +190,6 @@ fn resume(host: &Host, path: &Path) -> Result<JobHandle, String> {
 
 fn absolute(path: &Path) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// The folder that the operating system has for a program's lasting state.
-fn default_data() -> Option<PathBuf> {
-    dirs::state_dir().or_else(dirs::data_local_dir).map(|folder| folder.join("toehold"))
 }
 
 /// Cancels the job after `timeout`, unless the sender is dropped before.

@@ -1,0 +1,148 @@
+//! Extensions: listed, described, installed, reloaded and removed.
+
+use std::{path::PathBuf, sync::Arc};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Api, ApiError, request};
+use crate::{
+    ExtensionError, Installed,
+    manager::{Manager, RemoveError},
+};
+
+/// Bytes of a request to install.
+const ADD_BYTES: usize = 64 << 10;
+
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+    let installed = api.source.manager()?.extensions().list();
+    let extensions: Vec<Value> = installed.iter().map(|one| describe(one)).collect();
+    Ok(Json(json!({ "extensions": extensions })))
+}
+
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(describe(&*api.source.manager()?.extensions().get(&id)?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    /// The extension's folder, or its manifest, as an absolute path on the host.
+    path: PathBuf,
+}
+
+pub(super) async fn add(State(api): State<Api>, body: Body) -> Result<impl IntoResponse, ApiError> {
+    let Add { path } = request::json(body, ADD_BYTES).await?;
+    if !path.is_absolute() {
+        let path = path.display();
+        return Err(ApiError::bad_request(format!("the path {path} must be absolute: it is the host's")));
+    }
+    let manager = api.source.manager()?.clone();
+    let added = request::blocking(move || installed(&manager, manager.add_extension(&path)));
+    Ok((StatusCode::CREATED, Json(added.await?)))
+}
+
+pub(super) async fn reload(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
+    let manager = api.source.manager()?.clone();
+    let reloaded = request::blocking(move || installed(&manager, manager.reload_extension(&id)));
+    Ok(Json(reloaded.await?))
+}
+
+/// What is installed now. That the one before it failed to clean up changes nothing about it.
+fn installed(manager: &Manager, result: Result<Arc<Installed>, ExtensionError>) -> Result<Value, ApiError> {
+    match result {
+        Ok(installed) => Ok(describe(&installed)),
+        Err(ExtensionError::Cleanup { id, fault }) => {
+            log::warn!("the clean-up of the {id} before failed: {fault}");
+            Ok(describe(&*manager.extensions().get(&id)?))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, ApiError> {
+    let manager = api.source.manager()?.clone();
+    request::blocking(move || match manager.remove_extension(&id) {
+        Err(RemoveError::Extension(error @ ExtensionError::Cleanup { .. })) => {
+            log::warn!("{error}");
+            Ok(())
+        }
+        removed => Ok(removed?),
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// All that there is to know of an extension, in the order in which people want it.
+#[must_use]
+pub fn describe(installed: &Installed) -> Value {
+    let extension = installed.extension();
+    let (manifest, module, limits) = (extension.manifest(), extension.module(), extension.limits());
+    let hash: String = module.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let refused = installed.grants().files.refused().iter().map(ToString::to_string);
+    let warnings: Vec<String> = extension.warnings().iter().cloned().chain(refused).collect();
+    let imports: Vec<String> = module
+        .imports
+        .iter()
+        .map(|import| format!("{}.{} {}", import.module, import.name, import.ty))
+        .collect();
+    let exports: Vec<String> =
+        module.exports.iter().map(|export| format!("{} {}", export.name, export.ty)).collect();
+    let jobs: Vec<Value> = extension
+        .jobs()
+        .iter()
+        .map(|job| {
+            json!({
+                "name": format!("{}:{}", extension.id(), job.name),
+                "export": job.export,
+                "resumable": job.resumable,
+                "registered": job.registered,
+            })
+        })
+        .collect();
+    json!({
+        "id": manifest.id(),
+        "name": manifest.name(),
+        "version": manifest.version(),
+        "description": manifest.description(),
+        "author": manifest.author(),
+        "homepage": manifest.homepage(),
+        "folder": installed.folder().display().to_string(),
+        "module": { "file": manifest.wasm_file(), "bytes": module.bytes, "sha256": hash },
+        "jobs": jobs,
+        "permissions": serde_json::to_value(manifest.permissions()).unwrap_or_default(),
+        "limits": {
+            "module_bytes": limits.module_bytes,
+            "memory_bytes": limits.memory_bytes,
+            "tables": limits.tables,
+            "table_elements": limits.table_elements,
+            // The largest number there is stands for no limit.
+            "fuel_per_job": (limits.fuel_per_job != u64::MAX).then_some(limits.fuel_per_job),
+            "requests_per_minute": limits.requests_per_minute,
+            "concurrent_jobs": limits.concurrent_jobs,
+            "grace_fuel": limits.grace_fuel,
+            "call_depth": limits.call_depth,
+            "stack_bytes": limits.stack_bytes,
+            "state_bytes": limits.state_bytes,
+            "payload_bytes": limits.payload_bytes,
+            "reply_bytes": limits.reply_bytes,
+            "line_bytes": limits.line_bytes,
+            "log_lines": limits.log_lines,
+            "warnings": limits.warnings,
+        },
+        "memory_at_start_bytes": module.memory_bytes,
+        "imports": imports,
+        "exports": exports,
+        "warnings": warnings,
+    })
+}

@@ -1,0 +1,137 @@
+//! The API of a data folder: JSON over HTTP/1.1, for the command and for whoever writes a client.
+//!
+//! | route | |
+//! | --- | --- |
+//! | `GET /api/v1/health` | that somebody is there: version, process, data folder, how many jobs are in each state |
+//! | `GET /api/v1/jobs?state=&extension=&job=&parent=&id_prefix=&order=&after=&limit=` | jobs, newest first |
+//! | `POST /api/v1/jobs` | dispatches `{"job", "state", "id", "library", "priority", "attempts"}` |
+//! | `POST /api/v1/jobs/import?paused=1` | takes over the job of a bundle, which is the body |
+//! | `GET /api/v1/jobs/{id}` | how a job stands |
+//! | `POST /api/v1/jobs/{id}/pause`, `/resume`, `/cancel` | asks it for that; once answered, the wish is durable |
+//! | `GET /api/v1/jobs/{id}/wait?until=over&timeout_ms=` | how it stands once it is over (or `stopped`: paused or over) |
+//! | `GET /api/v1/jobs/{id}/events?after=&tail=&limit=&follow=1` | what happened to it |
+//! | `GET /api/v1/jobs/{id}/logs?after=&tail=&limit=&follow=1` | what it logged |
+//! | `GET /api/v1/jobs/{id}/bundle?extension=1` | all there is of it, as bytes |
+//! | `GET /api/v1/events` | what happens to all jobs from now on |
+//! | `GET /api/v1/extensions`, `/api/v1/extensions/{id}` | what is installed |
+//! | `POST /api/v1/extensions` | installs the extension in the folder `{"path"}` of the host |
+//! | `POST /api/v1/extensions/{id}/reload`, `DELETE /api/v1/extensions/{id}` | loads its files anew; removes it |
+//!
+//! What is refused is answered with a status of 400 or more and `{"error": {"code": "unknown_job", "message": "…"}}`.
+//! With `follow=1`, and for all events, the answer is a stream of server-sent events: each has the number that `after`,
+//! or the header `Last-Event-ID`, goes on from; `end` is the last one of a job that is over. A stream that ends without
+//! it was cut off.
+//!
+//! [`Api::router`] is for any server that takes an axum router; [`serve`] is one for a Unix socket. There is no
+//! authentication here: who can open the socket may do everything.
+
+mod error;
+mod extensions;
+mod follow;
+mod history;
+mod jobs;
+mod request;
+#[cfg(unix)]
+mod server;
+mod source;
+mod steer;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+pub use error::ApiError;
+pub use extensions::describe;
+pub use jobs::BUNDLE_BYTES;
+#[cfg(unix)]
+pub use server::serve;
+
+use self::source::Source;
+use crate::{manager::Manager, store::StoreReader};
+
+/// Answers requests about the jobs and extensions of a data folder. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Api {
+    source: Source,
+    closing: Arc<watch::Sender<bool>>,
+}
+
+impl Api {
+    /// All routes, on a manager. It is kept for as long as a clone of this, or of the router, is there.
+    #[must_use]
+    pub fn new(manager: Manager) -> Self {
+        Self::of(Source::Manager(manager))
+    }
+
+    /// Routes that only read a store, since there is no manager here. `in_use` says whether another process has it open:
+    /// if none has, no job runs.
+    #[must_use]
+    pub fn read_only(reader: StoreReader, in_use: bool) -> Self {
+        Self::of(Source::Store { reader, in_use })
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source, closing: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// The routes.
+    pub fn router(&self) -> Router {
+        let job = Router::new()
+            .route("/", get(jobs::show))
+            .route("/pause", post(steer::pause))
+            .route("/resume", post(steer::resume))
+            .route("/cancel", post(steer::cancel))
+            .route("/wait", get(steer::wait))
+            .route("/events", get(history::events))
+            .route("/logs", get(history::logs))
+            .route("/bundle", get(jobs::export));
+        let extensions = Router::new()
+            .route("/", get(extensions::list).post(extensions::add))
+            .route("/{id}", get(extensions::show).delete(extensions::remove))
+            .route("/{id}/reload", post(extensions::reload));
+        let v1 = Router::new()
+            .route("/health", get(health))
+            .route("/events", get(follow::all))
+            .route("/jobs", get(jobs::list).post(jobs::dispatch))
+            .route("/jobs/import", post(jobs::import))
+            .nest("/jobs/{id}", job)
+            .nest("/extensions", extensions);
+        Router::new()
+            .nest("/api/v1", v1)
+            .fallback(error::no_route)
+            .method_not_allowed_fallback(error::no_method)
+            .with_state(self.clone())
+    }
+
+    /// Ends streams and waits that are under way, so that a server can stop.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Comes back once the API is closed.
+    async fn closed(&self) {
+        // The sender is here, so it can't be gone.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
+    }
+}
+
+async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
+    let reader = api.source.reader().clone();
+    let data = reader.path().parent().map(|folder| folder.display().to_string());
+    let counts = request::blocking(move || Ok(reader.counts()?)).await?;
+    let jobs: serde_json::Map<String, Value> =
+        counts.into_iter().map(|(state, count)| (state.name().to_owned(), count.into())).collect();
+    Ok(Json(json!({
+        "status": "ok",
+        "version": env!("CARGO_PKG_VERSION"),
+        "process": std::process::id(),
+        "data": data,
+        "jobs": jobs,
+    })))
+}

@@ -1,0 +1,92 @@
+//! What a request brings, read within bounds of size and time.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::{FromRequestParts, Path, Query},
+    http::{StatusCode, request::Parts},
+};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use toehold::Uuid;
+
+use super::ApiError;
+
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(60);
+
+/// The whole body of a request, of at most `limit` bytes.
+pub(super) async fn bytes(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let message = format!("the request has more than {limit} bytes, which is as many as may be");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    };
+    // Where the length stands above it, none of it is read.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    let read = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
+    let read = read.map_err(|_| {
+        let message = format!("the request did not come within {} s", BODY_TIME.as_secs());
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", message)
+    })?;
+    match read {
+        Ok(read) => Ok(read.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(ApiError::bad_request(format!("the request broke off: {error}"))),
+    }
+}
+
+/// A body as JSON.
+pub(super) async fn json<T: DeserializeOwned>(body: Body, limit: usize) -> Result<T, ApiError> {
+    let bytes = bytes(body, limit).await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ApiError::bad_request(format!("the request's JSON can't be read: {error}")))
+}
+
+/// What stands behind the question mark.
+pub(super) struct Questions<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Questions<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let query = Query::<T>::try_from_uri(&parts.uri);
+        query.map(|Query(query)| Self(query)).map_err(|error| ApiError::bad_request(error.body_text()))
+    }
+}
+
+/// The job that a path names.
+pub(super) struct JobId(pub(super) Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| ApiError::bad_request(error.body_text()))?;
+        let parsed = Uuid::parse_str(&id);
+        parsed.map(Self).map_err(|error| ApiError::bad_request(format!("{id:?} is no job's id: {error}")))
+    }
+}
+
+/// Whether a switch behind the question mark is on: `1` or `true`.
+pub(super) fn is_on(switch: Option<&str>, name: &str) -> Result<bool, ApiError> {
+    match switch {
+        None | Some("0" | "false") => Ok(false),
+        Some("1" | "true") => Ok(true),
+        Some(other) => Err(ApiError::bad_request(format!("{name} is {other:?}; it must be 0 or 1"))),
+    }
+}
+
+/// Does what may take its time on a thread of its own.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        let message = format!("the host could not do it: {error}");
+        Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", message))
+    })
+}

@@ -1,0 +1,134 @@
+//! What can be set in three places: flags, then `TOEHOLD_*` variables, which clap reads, then `toehold.toml`.
+
+use std::{
+    fs, io,
+    num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use serde::{Deserialize, Deserializer, de::Error};
+
+use super::problem::Problem;
+
+/// The file that is read where none is named, if it is there.
+const FILE: &str = "toehold.toml";
+
+/// Which data folder, and where further settings stand.
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// The data folder; without it the one that the system has for a program's state, such as ~/.local/state/toehold
+    #[arg(long, value_name = "DIR", env = "TOEHOLD_DATA")]
+    data: Option<PathBuf>,
+    /// The file with settings; without it toehold.toml in the current folder, if there is one
+    #[arg(long, value_name = "FILE", env = "TOEHOLD_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl DataArgs {
+    /// The file's settings.
+    pub(crate) fn settings(&self) -> Result<Settings, Problem> {
+        Settings::read(self.config.as_deref())
+    }
+
+    /// The data folder, as an absolute path.
+    pub(crate) fn folder(&self, settings: &Settings) -> Result<PathBuf, Problem> {
+        let data = self.data.clone().or_else(|| settings.data.clone()).or_else(default_data);
+        let none = || Problem::new("settings", "there is no data folder; name one with --data DIR");
+        let data = data.ok_or_else(none)?;
+        std::path::absolute(&data)
+            .map_err(|error| Problem::new("settings", format!("{}: {error}", data.display())))
+    }
+}
+
+/// The folder that the operating system has for a program's lasting state.
+pub(crate) fn default_data() -> Option<PathBuf> {
+    dirs::state_dir().or_else(dirs::data_local_dir).map(|folder| folder.join("toehold"))
+}
+
+/// What stands in `toehold.toml`. Its paths are relative to its folder.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) extensions: Option<PathBuf>,
+    pub(crate) workers: Option<NonZeroU16>,
+    pub(crate) running_jobs: Option<NonZeroUsize>,
+    pub(crate) slice: Option<NonZeroU64>,
+    pub(crate) attempts: Option<NonZeroU32>,
+    pub(crate) max_store_bytes: Option<NonZeroU64>,
+    pub(crate) keep_jobs: Option<u64>,
+    #[serde(default, deserialize_with = "duration")]
+    pub(crate) keep_for: Option<Duration>,
+    pub(crate) allow_dir: Option<Vec<PathBuf>>,
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(from)?;
+    let parsed = humantime::parse_duration(&text);
+    parsed.map(Some).map_err(|error| {
+        D::Error::custom(format!("{text:?} is no time: {error}; write it such as \"12h\" or \"30days\""))
+    })
+}
+
+impl Settings {
+    /// Reads a file; without one [`FILE`] in the current folder, which need not be there.
+    pub(crate) fn read(file: Option<&Path>) -> Result<Self, Problem> {
+        let path = file.unwrap_or(Path::new(FILE));
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path).map_err(|message| Problem::new("settings", message)),
+            Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Problem::new("settings", format!("{}: {error}", path.display()))),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, String> {
+        let mut settings: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            format!("{}:{line}: {}", path.display(), error.message())
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let paths = [&mut settings.data, &mut settings.extensions].into_iter().flatten();
+        for path in paths.chain(settings.allow_dir.iter_mut().flatten()) {
+            *path = folder.join(&path);
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, String> {
+        Settings::parse(text, Path::new("/etc/toehold.toml"))
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let settings = parse("data = \"d\"\nallow_dir = [\"/a\", \"b\"]\nkeep_for = \"2days\"").unwrap();
+        assert_eq!(settings.data.as_deref(), Some(Path::new("/etc/d")));
+        assert_eq!(settings.allow_dir, Some(vec!["/a".into(), "/etc/b".into()]));
+        assert_eq!(settings.keep_for, Some(Duration::from_secs(2 * 24 * 3_600)));
+        assert_eq!(parse(""), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_what_is_known() {
+        let error = parse("data = \"d\"\nworker = 2").unwrap_err();
+        assert!(error.starts_with("/etc/toehold.toml:2: unknown field `worker`, expected one of"), "{error}");
+        assert!(error.contains("`workers`"), "{error}");
+        for (text, expected) in [
+            ("\nworkers = \"two\"", "toehold.toml:2: invalid type: string \"two\", expected a nonzero u16"),
+            ("workers = 0", "toehold.toml:1: invalid value: integer `0`"),
+            ("slice = -1", "toehold.toml:1: invalid value: integer `-1`"),
+            ("keep_for = \"soon\"", "toehold.toml:1: \"soon\" is no time"),
+            ("data = ", "toehold.toml:1: "),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{expected} is not in {error}");
+        }
+    }
+}
