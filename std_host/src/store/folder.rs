@@ -13,7 +13,16 @@ const LOCK_FILE: &str = "toehold.lock";
 /// The right to write in a folder, which one process has at a time. It ends with the value, and with the process.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Not only by closing the file: a process that is just being started by another thread of this one has it open, too,
+    /// until it executes its program.
+    fn drop(&mut self) {
+        // The file is closed in any case.
+        let _ = self.file.unlock();
+    }
 }
 
 /// The database of a folder.
@@ -28,7 +37,7 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, OpenError> {
     let opened = File::options().create(true).truncate(false).write(true).open(&path);
     let file = opened.map_err(|source| OpenError::Io { path: path.clone(), source })?;
     match file.try_lock() {
-        Ok(()) => Ok(Lock { _file: file }),
+        Ok(()) => Ok(Lock { file }),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path }),
         Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
     }
