@@ -59,9 +59,11 @@ impl Bundle {
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let (_, fields) = sealed::unseal(KIND, bytes)?;
         let bundle: Self = sealed::fields(KIND, fields)?;
-        JobRecord::decode(&bundle.record)?;
+        let record = JobRecord::decode(&bundle.record)?;
         for checkpoint in [&bundle.base, &bundle.newest] {
-            if Checkpoint::decode(checkpoint)?.job_id != bundle.job_id {
+            let checkpoint = Checkpoint::decode(checkpoint)?;
+            let same_job = (record.extension(), record.name()) == (&*checkpoint.extension, &*checkpoint.job);
+            if checkpoint.job_id != bundle.job_id || !same_job {
                 return Err(FormatError::Damaged { what: KIND.name });
             }
         }

@@ -16,8 +16,16 @@ use super::{JobStatus, queue::Place, rate::RateMeter};
 pub(super) struct Entry {
     pub(super) id: Uuid,
     now: Mutex<Now>,
-    /// Changes whenever the job's state does.
-    state: watch::Sender<JobState>,
+    /// Changes whenever the job's state does, and when the manager goes.
+    shown: watch::Sender<Shown>,
+}
+
+/// What those who wait for a job get to see.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) state: JobState,
+    /// The manager is gone: nothing will change any more.
+    pub(super) is_closed: bool,
 }
 
 /// How a job stands now.
@@ -39,7 +47,7 @@ pub(super) struct Now {
 
 impl Entry {
     pub(super) fn new(id: Uuid, record: JobRecord, events: u64) -> Arc<Self> {
-        let (state, _) = watch::channel(record.state);
+        let (shown, _) = watch::channel(Shown { state: record.state, is_closed: false });
         let now = Now {
             record,
             context: None,
@@ -49,7 +57,7 @@ impl Entry {
             ending: None,
             events,
         };
-        Arc::new(Self { id, now: Mutex::new(now), state })
+        Arc::new(Self { id, now: Mutex::new(now), shown })
     }
 
     /// A thread that panicked while it held the lock left a whole record behind: each change is made in one go.
@@ -59,11 +67,18 @@ impl Entry {
 
     /// Tells those who wait that the state has changed.
     pub(super) fn show(&self, state: JobState) {
-        self.state.send_replace(state);
+        self.shown.send_modify(|shown| shown.state = state);
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<JobState> {
-        self.state.subscribe()
+    /// Tells those who wait that the manager is gone.
+    pub(super) fn close(&self) {
+        self.shown.send_modify(|shown| shown.is_closed = true);
+    }
+
+    /// Waits for a state, or until the manager is gone.
+    pub(super) async fn wait_for(&self, is_it: impl Fn(JobState) -> bool) {
+        // The sender is in the entry, which is here.
+        let _ = self.shown.subscribe().wait_for(|shown| shown.is_closed || is_it(shown.state)).await;
     }
 
     pub(super) fn status(&self) -> JobStatus {

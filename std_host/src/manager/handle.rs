@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, sync::Arc};
 
-use toehold::Uuid;
+use toehold::{JobState, Uuid};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{EventKind, Inner, JobError, JobEvent, JobStatus, entry::Entry, life::Written};
@@ -30,19 +30,15 @@ impl JobHandle {
         self.entry.status()
     }
 
-    /// Waits until the job is over, and that is durable. How it ended.
+    /// Waits until the job is over, and that is durable. How it ended; or how it stands, if the manager is gone first.
     pub async fn wait(&self) -> JobStatus {
-        let mut state = self.entry.watch();
-        // The sender is in the entry, which is here.
-        let _ = state.wait_for(|state| state.is_final()).await;
+        self.entry.wait_for(JobState::is_final).await;
         self.entry.status()
     }
 
-    /// Waits until the job stands still: until it is paused, or over.
+    /// Waits until the job stands still: until it is paused, or over, or the manager is gone.
     pub async fn wait_until_stopped(&self) -> JobStatus {
-        let mut state = self.entry.watch();
-        let stopped = |state: toehold::JobState| state.is_final() || state == toehold::JobState::Paused;
-        let _ = state.wait_for(|state| stopped(*state)).await;
+        self.entry.wait_for(|state| state.is_final() || state == JobState::Paused).await;
         self.entry.status()
     }
 

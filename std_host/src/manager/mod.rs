@@ -151,9 +151,10 @@ impl Manager {
             config,
             runtime: Mutex::new(Some(runtime)),
         });
+        // From here on, whatever fails, this stops what was begun.
+        let mut workers = Workers { inner: inner.clone(), threads: Vec::new() };
         inner.load_extensions()?;
         inner.restore()?;
-        let mut workers = Workers { inner: inner.clone(), threads: Vec::new() };
         for (index, (receiver, own)) in receivers.into_iter().zip(&inner.workers).enumerate() {
             let worker = Worker::new(index, &inner, receiver, own.clone(), inner.config.slice);
             let thread = thread::Builder::new()
@@ -276,6 +277,8 @@ impl Drop for Workers {
         }
         // Handles may be left; the folder is free all the same.
         self.inner.store.close();
+        let entries: Vec<_> = self.inner.lock().entries.values().cloned().collect();
+        entries.iter().for_each(|entry| entry.close());
     }
 }
 

@@ -316,3 +316,21 @@ fn a_full_store_pauses_jobs_and_they_go_on_when_there_is_room() {
     }
     assert!(kv(&manager, "").iter().all(|(_, version, _)| *version == 1));
 }
+
+#[test]
+fn who_waits_for_a_job_hears_when_the_manager_goes() {
+    let data = Data::new();
+    let manager = data.open();
+    let job = dispatch(&manager, "nap", &json!({ "ms": 3_600_000 }));
+    let waiting = std::thread::spawn(move || block_on(job.wait()));
+    drop(manager);
+    assert!(!waiting.join().unwrap().state.is_final());
+}
+
+#[test]
+fn a_folder_is_opened_once_and_says_so_inside_of_an_executor_too() {
+    let data = Data::new();
+    let _manager = data.open();
+    let error = block_on(async { Manager::open(data.config()) }).unwrap_err();
+    assert!(error.to_string().contains("toehold.lock"), "{error}");
+}
