@@ -5,7 +5,7 @@ use toehold::{Bundle, Interrupt, JobRecord, JobState, Uuid};
 use super::ApiError;
 use crate::{
     manager::{self, JobError, JobHandle, JobStatus, Manager},
-    store::{Cursor, JobFilter, ListOrder, StoreReader},
+    store::{Cursor, JobFilter, ListOrder, Listed, StoreReader},
 };
 
 #[derive(Clone, Debug)]
@@ -64,27 +64,14 @@ impl Source {
             Self::Manager(manager) => return Ok(manager.list(filter, order, after, limit)?),
             Self::Store { reader, in_use } => (reader, *in_use),
         };
-        let wanted = |status: &JobStatus| filter.states.is_empty() || filter.states.contains(&status.state);
-        // What has another state at rest than its record says must not fall through.
-        let mut filter = filter.clone();
-        if filter.states.contains(&JobState::Queued) || filter.states.contains(&JobState::Paused) {
-            filter.states.push(JobState::Running);
-        }
-        let (mut found, mut after) = (Vec::new(), after);
-        loop {
-            let listed = reader.list(&filter, order, after, limit - found.len())?;
-            let more = listed.len() == limit - found.len();
-            for one in listed {
-                after = Some(one.cursor);
-                match one.record {
-                    Ok(record) => found.extend(Some(at_rest(one.id, record, in_use)).filter(&wanted)),
-                    Err(error) => log::error!("job {} is not listed: {error}", one.id),
-                }
+        let status = |listed: Listed| match listed.record {
+            Ok(record) => Some(at_rest(listed.id, record, in_use)),
+            Err(error) => {
+                log::error!("job {} is not listed: {error}", listed.id);
+                None
             }
-            if !more || found.len() == limit {
-                return Ok((found, after.filter(|_| more)));
-            }
-        }
+        };
+        Ok(manager::list(reader, filter, order, after, limit, status)?)
     }
 
     pub(super) fn export(&self, id: Uuid, with_extension: bool) -> Result<Bundle, ApiError> {

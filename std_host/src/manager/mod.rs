@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod handle;
 mod life;
+mod list;
 mod modules;
 mod platform;
 mod queue;
@@ -47,6 +48,7 @@ pub use handle::{Events, JobHandle};
 pub use rate::Rate;
 pub use status::JobStatus;
 
+pub(crate) use list::list;
 pub(crate) use status::hex;
 
 use self::{
@@ -215,21 +217,16 @@ impl Manager {
         after: Option<Cursor>,
         limit: usize,
     ) -> Result<(Vec<JobStatus>, Option<Cursor>), StoreError> {
-        let listed = self.reader().list(filter, order, after, limit)?;
-        let next = listed.last().filter(|_| listed.len() == limit).map(|last| last.cursor);
-        let live: Vec<Option<Arc<Entry>>> = {
-            let jobs = self.inner.lock();
-            listed.iter().map(|one| jobs.entries.get(&one.id).cloned()).collect()
-        };
-        let status = |(Listed { id, record, .. }, live): (Listed, Option<Arc<Entry>>)| match (live, record) {
-            (Some(entry), _) => Some(entry.status()),
-            (None, Ok(record)) => Some(JobStatus::new(id, record, None)),
-            (None, Err(error)) => {
-                log::error!("job {id} is not listed: {error}");
-                None
+        list(self.reader(), filter, order, after, limit, |Listed { id, record, .. }| {
+            match (self.inner.live(id), record) {
+                (Some(entry), _) => Some(entry.status()),
+                (None, Ok(record)) => Some(JobStatus::new(id, record, None)),
+                (None, Err(error)) => {
+                    log::error!("job {id} is not listed: {error}");
+                    None
+                }
             }
-        };
-        Ok((listed.into_iter().zip(live).filter_map(status).collect(), next))
+        })
     }
 
     /// Makes all that jobs have told and logged so far durable, and to be read from [`Manager::reader`]. Without that it
