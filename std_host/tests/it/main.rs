@@ -3,13 +3,19 @@
 mod bad_input;
 mod bundles;
 mod cli;
+#[cfg(unix)]
+mod command;
 mod crash;
 mod dispatch_test;
 mod guest_matches_source;
 mod histories;
+#[cfg(unix)]
+mod job_command;
 mod jobs;
 mod manager;
 mod power;
 mod readme;
+#[cfg(unix)]
+mod serve;
 mod support;
 mod wasm_extension_test;

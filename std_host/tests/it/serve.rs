@@ -1,0 +1,386 @@
+//! `toehold serve`, and the commands that talk to it.
+
+use std::{
+    collections::BTreeSet,
+    io::{Read, Write},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+};
+
+use serde_json::{Value, json};
+use std_host::store::StoreReader;
+
+use crate::{
+    cli::text,
+    command::{Following, Place},
+    support::root,
+};
+
+/// Far more than any test waits for.
+const ENDLESS: u64 = 4_000_000_000;
+
+#[test]
+fn a_job_from_dispatch_to_another_host_and_the_desk() {
+    let (here, there) = (Place::new(), Place::empty());
+    let server = here.serve();
+    assert_eq!(here.json(&["extension", "list"])[0]["id"], "test-extension");
+    let id = here.dispatch("tally", &json!({ "target": 4_000, "pace_ms": 1 }));
+    let mut events = Following::start(&here, &["job", "events", &id[..6], "--follow", "--json"]);
+    events.until("\"checkpoint\"");
+    assert!(here.ok(&["job", "list", "--state", "running"]).contains(&id[..8]));
+    assert!(here.ok(&["job", "pause", &id]).ends_with("paused"));
+    assert_eq!(here.status(&id)["state"], "paused");
+    here.ok(&["job", "resume", &id]);
+    events.until("\"running\"");
+    assert_eq!(here.json(&["job", "pause", &id])[0]["state"], "paused");
+    let done = here.status(&id)["report"]["items"].as_u64().unwrap();
+    assert!((1..4_000).contains(&done), "{done}");
+
+    let file = here.folder().join("a.bundle").display().to_string();
+    here.ok(&["job", "export", &id, "--with-extension", "-o", &file]);
+    here.fails(&["job", "export", &id, "-o", &file], 7, "--force replaces it");
+    here.ok(&["job", "export", &id, "--with-extension", "-o", &file, "--force"]);
+    let replay = here.ok(&["job", "replay", &file]);
+    assert!(replay.contains("byte for byte"), "{replay}");
+    let replay = here.json(&["job", "replay", &file]);
+    assert_eq!((&replay["same"], &replay["job_id"]), (&true.into(), &id.as_str().into()));
+    assert!(replay["steps"].as_array().unwrap().iter().all(|step| step["method"] != "query:ping"));
+
+    // It goes on there without the extension, which the bundle brings.
+    assert_eq!(there.json(&["job", "import", &file])["state"], "paused");
+    there.fails(&["job", "import", &file], 7, "already");
+    let other = there.serve();
+    there.ok(&["job", "resume", &id]);
+    there.ok(&["job", "wait", &id]);
+    assert_eq!(there.status(&id)["report"]["items"], 4_000);
+    drop(other);
+
+    here.ok(&["job", "cancel", &id]);
+    let (lines, code) = events.rest();
+    assert_eq!(code, Some(0));
+    let last: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    assert_eq!(last["event"], "cancelled");
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn events_and_logs_are_told_as_they_happen_and_afterwards() {
+    let place = Place::new();
+    let _server = place.serve();
+    let id = place.dispatch("counter", &json!({ "target": 30 }));
+    place.ok(&["job", "wait", &id]);
+    let kinds = |lines: &[Value]| -> Vec<String> {
+        lines.iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect()
+    };
+    let kept = place.json(&["job", "events", &id]);
+    let kept = kept["events"].as_array().unwrap();
+    assert_eq!(kinds(kept)[..2], ["queued", "running"]);
+    assert_eq!(kinds(kept).last().unwrap(), "completed");
+    let numbers: Vec<u64> = kept.iter().map(|line| line["seq"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=kept.len() as u64).collect::<Vec<_>>());
+    // Who comes late gets all the same.
+    let (lines, code) = Following::start(&place, &["job", "events", &id, "--follow", "--json"]).rest();
+    let followed: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&followed, code), (kept, Some(0)));
+    let tail = place.json(&["job", "events", &id, "--tail", "1"]);
+    assert_eq!(tail["events"].as_array().unwrap()[..], kept[kept.len() - 1..]);
+    let after = place.json(&["job", "events", &id, "--after", "2"]);
+    assert_eq!(after["events"].as_array().unwrap()[..], kept[2..]);
+
+    let logs = place.ok(&["job", "logs", &id]);
+    assert!(logs.contains("info   Starting counter (current: 0, target: 30)"), "{logs}");
+    let (lines, _) = Following::start(&place, &["job", "logs", &id, "--follow"]).rest();
+    assert_eq!(lines.join("\n"), logs);
+    assert_eq!(place.ok(&["job", "logs", &id, "--tail", "1"]), logs.lines().last().unwrap());
+
+    // And who comes before gets each line once.
+    let id = place.dispatch("tally", &json!({ "target": 300, "pace_ms": 1 }));
+    let (lines, _) = Following::start(&place, &["job", "logs", &id, "--follow"]).rest();
+    assert_eq!(lines.join("\n"), place.ok(&["job", "logs", &id]));
+}
+
+#[test]
+fn a_command_ends_as_its_job_did() {
+    let place = Place::new();
+    let _server = place.serve_with(&["--attempts", "1"]);
+    let wait = |job: &str, state: &Value, option: &str| {
+        let job = format!("test-extension:{job}");
+        let out = place.run(&["job", "dispatch", &job, "--state", &state.to_string(), option]);
+        (out.status.code().unwrap(), text(&out.stdout))
+    };
+    assert_eq!(wait("counter", &json!({ "target": 5 }), "--wait").0, 0);
+    let (code, out) = wait("crash", &json!({ "message": "out of rope" }), "--follow");
+    assert_eq!(code, 3);
+    assert!(out.contains("out of rope") && out.contains("src/crash.rs:"), "{out}");
+    assert_eq!(wait("wordcount", &json!({ "folder": "nowhere" }), "--wait").0, 1);
+    let id = place.ok(&["job", "list", "--state", "failed", "--json"]);
+    let failed: Vec<Value> = serde_json::from_str(&id).unwrap();
+    assert_eq!(failed.len(), 2);
+    let show = place.ok(&["job", "show", failed[1]["job_id"].as_str().unwrap()]);
+    for part in ["last words", "memory", "cause", "execute_crash: trap", "out of rope", "1 of 1"] {
+        assert!(show.contains(part), "{part} is not in {show}");
+    }
+}
+
+#[test]
+fn jobs_are_waited_for_paused_and_cancelled() {
+    let place = Place::new();
+    let _server = place.serve();
+    let endless = place.dispatch("counter", &json!({ "target": ENDLESS }));
+    let short = place.dispatch("counter", &json!({ "target": 1 }));
+    let out = place.run(&["job", "wait", &short, &endless, "--timeout", "1ms"]);
+    assert_eq!(out.status.code(), Some(6), "{out:?}");
+    let out = place.run(&["job", "pause", &endless, "--no-wait", "--json"]);
+    let asked: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(asked[0]["wanted"] == "pause" || asked[0]["state"] == "paused", "{asked}");
+    let out = place.run(&["job", "wait", &endless, "--stopped"]);
+    assert_eq!(out.status.code(), Some(5), "{out:?}");
+    // One that is over keeps the other from nothing.
+    place.fails(&["job", "pause", &short], 7, "is completed already");
+    let out = place.run(&["job", "cancel", &short, &endless]);
+    assert_eq!(out.status.code(), Some(7), "{out:?}");
+    assert!(text(&out.stdout).contains("cancelled"), "{out:?}");
+    let out = place.run(&["job", "wait", &endless, "--json"]);
+    assert_eq!(out.status.code(), Some(4), "{out:?}");
+    assert_eq!(serde_json::from_slice::<Value>(&out.stdout).unwrap()[0]["state"], "cancelled");
+}
+
+#[test]
+fn a_killed_server_loses_nothing_and_who_follows_hears_the_rest() {
+    let place = Place::new();
+    let server = place.serve();
+    let id = place.dispatch("tally", &json!({ "target": 1_000, "pace_ms": 1 }));
+    let mut events = Following::start(&place, &["job", "events", &id, "--follow", "--json"]);
+    let mut seen = vec![events.until("\"checkpoint\"")];
+    drop(server);
+    assert!(place.data().join("toehold.sock").exists(), "it was killed before it could remove its socket");
+    // Nobody runs it, but there it is.
+    assert_eq!(place.status(&id)["state"], "queued");
+    let _server = place.serve();
+    let (rest, code) = events.rest();
+    seen.extend(rest);
+    assert_eq!(code, Some(0));
+    assert_eq!(place.status(&id)["report"]["items"], 1_000);
+    let numbers: Vec<u64> = seen
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["event"] != "progress")
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    assert!(numbers.windows(2).all(|two| two[0] < two[1]), "{numbers:?}");
+    let last: Value = serde_json::from_str(seen.last().unwrap()).unwrap();
+    assert_eq!(last["event"], "completed");
+    let reader = StoreReader::open(&place.data()).unwrap();
+    let puts = reader.kv_list("test-extension", "tally/", None, 10_000).unwrap();
+    assert_eq!((puts.len(), puts.iter().all(|put| put.version == 1)), (1_000, true));
+}
+
+#[test]
+fn a_folder_has_one_server() {
+    let place = Place::new();
+    let server = place.serve();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&place.data()), mode(&server.socket())), (0o700, 0o600));
+    place.fails(&["serve"], 7, "a `toehold serve` has it already");
+    let id = place.dispatch("counter", &json!({ "target": 1 }));
+    place.ok(&["job", "wait", &id]);
+    let socket = server.socket();
+    assert_eq!(server.terminate(), Some(0));
+    assert!(!socket.exists(), "a server that stops takes its socket with it");
+    // What a killed one leaves behind is in nobody's way; what is no socket is not touched.
+    drop(UnixListener::bind(&socket).unwrap());
+    let server = place.serve();
+    assert_eq!(server.terminate(), Some(0));
+    std::fs::write(&socket, "mine").unwrap();
+    place.fails(&["serve"], 7, "is no socket; move it away");
+    assert_eq!(std::fs::read_to_string(&socket).unwrap(), "mine");
+}
+
+#[test]
+fn a_server_that_stops_ends_those_who_wait_and_its_jobs_go_on_later() {
+    let place = Place::new();
+    let server = place.serve();
+    let id = place.dispatch("tally", &json!({ "target": 2_000, "pace_ms": 1 }));
+    let mut events = Following::start(&place, &["job", "events", &id, "--follow"]);
+    events.until("checkpoint");
+    let waiting = place.command(&["job", "wait", &id]).spawn().unwrap();
+    assert_eq!(server.terminate(), Some(0), "those who follow must not keep it");
+    let _server = place.serve();
+    let out = waiting.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    let (lines, code) = events.rest();
+    assert!(lines.last().unwrap().contains("completed"), "{lines:?}");
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn many_commands_at_once_corrupt_nothing() {
+    let place = Place::new();
+    let dispatch = || {
+        let commands: Vec<_> = (0..6)
+            .map(|_| place.command(&["job", "dispatch", "test-extension:counter"]).spawn().unwrap())
+            .collect();
+        let ids = commands.into_iter().map(|command| {
+            let out = command.wait_with_output().unwrap();
+            assert_eq!(out.status.code(), Some(0), "{out:?}");
+            text(&out.stdout).trim().to_owned()
+        });
+        ids.collect::<BTreeSet<_>>()
+    };
+    // Each of them takes the folder for itself, one after the other; then a server has it.
+    let mut ids = dispatch();
+    let server = place.serve();
+    ids.extend(dispatch());
+    assert_eq!(server.terminate(), Some(0));
+    ids.extend(dispatch());
+    let listed = place.json(&["job", "list"]);
+    let listed: BTreeSet<String> =
+        listed.as_array().unwrap().iter().map(|job| job["job_id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((ids.len(), &listed), (18, &ids));
+    assert_eq!(StoreReader::open(&place.data()).unwrap().check().unwrap(), [""; 0]);
+}
+
+/// What a server answers to these bytes.
+fn answer(socket: &Path, request: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    // It may have enough of them before they end.
+    let _ = stream.write_all(request);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn request(method: &str, path: &str, more: &str) -> Vec<u8> {
+    format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}").into_bytes()
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_and_the_server_goes_on() {
+    let place = Place::new();
+    let server = place.serve();
+    let get = |path: &str| answer(&server.socket(), &request("GET", path, "\r\n"));
+    let id = place.dispatch("counter", &json!({ "target": 1 }));
+    for (path, status, expected) in [
+        ("/api/v1/health", 200, "\"status\":\"ok\""),
+        ("/", 404, "\"no_such_route\""),
+        ("/api/v1/jobs/import", 405, "\"no_such_method\""),
+        ("/api/v1/jobs/7", 400, "is no job's id"),
+        ("/api/v1/jobs/00000000-0000-0000-0000-000000000000", 404, "\"unknown_job\""),
+        ("/api/v1/jobs/00000000-0000-0000-0000-000000000000/events?follow=1", 404, "\"unknown_job\""),
+        ("/api/v1/jobs?limit=0", 400, "it must be 1 to 1000"),
+        ("/api/v1/jobs?limit=many", 400, "\"bad_request\""),
+        ("/api/v1/jobs?state=lost", 400, "is no state of a job"),
+        ("/api/v1/jobs?nonsense=1", 400, "nonsense"),
+        ("/api/v1/extensions/none", 404, "\"unknown_extension\""),
+        (&format!("/api/v1/jobs/{id}/wait?until=soon"), 400, "it must be over or stopped"),
+        (&format!("/api/v1/jobs/{id}/logs?follow=maybe"), 400, "it must be 0 or 1"),
+    ] {
+        let answer = get(path);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        assert!(answer.contains(expected), "{path}: {expected} is not in {answer}");
+    }
+    let post = |path: &str, more: &str| answer(&server.socket(), &request("POST", path, more));
+    let body = |text: &str| format!("content-length: {}\r\n\r\n{text}", text.len());
+    for (path, more, status, expected) in [
+        ("/api/v1/jobs", body("{"), 400, "JSON can't be read"),
+        ("/api/v1/jobs", body("{\"job\": \"a\", \"extra\": 1}"), 400, "unknown field `extra`"),
+        ("/api/v1/jobs", body("{\"job\": \"a\"}"), 400, "names no job"),
+        ("/api/v1/jobs", body("{\"job\": \"a:b\", \"priority\": \"top\"}"), 400, "is no priority"),
+        ("/api/v1/jobs/import", body("junk"), 422, "\"bad_bundle\""),
+        ("/api/v1/extensions", body("{\"path\": \"relative\"}"), 400, "must be absolute"),
+        // None of it need come.
+        ("/api/v1/jobs", "content-length: 1000000000\r\n\r\n".to_owned(), 413, "\"too_large\""),
+        ("/api/v1/jobs/import", "content-length: 1000000000\r\n\r\n".to_owned(), 413, "\"too_large\""),
+    ] {
+        let answer = post(path, &more);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        assert!(answer.contains(expected), "{path}: {expected} is not in {answer}");
+    }
+    // Without a length it is read up to the limit.
+    let piece = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    let chunked = format!("transfer-encoding: chunked\r\n\r\n{}", piece.repeat(80));
+    assert!(post("/api/v1/jobs", &chunked).contains("413 "));
+    let junk: [&[u8]; 5] = [b"\0\xff\xfejunk\r\n\r\n", b"GET", b"", b"\r\n\r\n", &[b'x'; 1 << 20]];
+    for bytes in junk {
+        let mut stream = UnixStream::connect(server.socket()).unwrap();
+        let _ = stream.write_all(bytes);
+    }
+    let headers: String = (0..1_000).map(|number| format!("h{number}: {}\r\n", "x".repeat(100))).collect();
+    let refused = answer(&server.socket(), &request("GET", "/api/v1/health", &format!("{headers}\r\n")));
+    assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
+    assert!(get("/api/v1/health").starts_with("HTTP/1.1 200 "));
+    place.ok(&["job", "wait", &id]);
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn a_stream_goes_on_behind_the_last_event_that_was_read() {
+    let place = Place::new();
+    let server = place.serve();
+    let id = place.dispatch("counter", &json!({ "target": 30 }));
+    place.ok(&["job", "wait", &id]);
+    let stream = |more: &str| {
+        let path = format!("/api/v1/jobs/{id}/events?follow=1");
+        answer(&server.socket(), &request("GET", &path, more))
+    };
+    let all = stream("\r\n");
+    assert!(
+        all.contains("text/event-stream") && all.contains("id: 1\n") && all.contains("event: end\n"),
+        "{all}"
+    );
+    let rest = stream("last-event-id: 2\r\n\r\n");
+    assert!(!rest.contains("id: 2\n") && rest.contains("id: 3\n") && rest.contains("event: end\n"), "{rest}");
+    assert!(stream("last-event-id: two\r\n\r\n").contains("400 "));
+}
+
+#[test]
+fn somebody_else_at_the_socket_is_an_error() {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.data().join("toehold.sock")).unwrap();
+    let stranger = std::thread::spawn(move || {
+        for stream in listener.incoming().map(Result::unwrap) {
+            let mut stream = stream;
+            let mut asked = [0; 1024];
+            // Who only looks whether somebody is there says nothing.
+            if stream.read(&mut asked).unwrap_or(0) > 0 {
+                let _ = stream.write_all(b"220 mail.example.org ESMTP\r\n");
+                return;
+            }
+        }
+    });
+    let out = place.run(&["job", "list"]);
+    assert_eq!(out.status.code(), Some(7), "{out:?}");
+    assert!(text(&out.stderr).contains("did not answer as `toehold serve` does"), "{out:?}");
+    stranger.join().unwrap();
+}
+
+#[test]
+fn extensions_come_change_and_go_while_jobs_run() {
+    let place = Place::empty();
+    let _server = place.serve();
+    assert!(place.ok(&["extension", "list"]).contains("extension add"));
+    place.fails(&["job", "dispatch", "test-extension:counter"], 7, "no extension \"test-extension\"");
+    let source = root().join("test-extension").display().to_string();
+    place.ok(&["extension", "add", &source]);
+    place.fails(&["extension", "add", "nowhere"], 7, "nowhere");
+    let id = place.dispatch("counter", &json!({ "target": ENDLESS }));
+    place.fails(
+        &["extension", "remove", "test-extension"],
+        7,
+        "1 jobs of extension test-extension are not over",
+    );
+    let manifest = place.data().join("extensions/test-extension/manifest.json");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("\"0.1.0\"", "\"0.2.0\"")).unwrap();
+    assert_eq!(place.json(&["extension", "reload", "test-extension"])["version"], "0.2.0");
+    assert!(place.ok(&["extension", "inspect", "test-extension"]).contains("0.2.0"));
+    std::fs::write(&manifest, "{").unwrap();
+    place.fails(&["extension", "reload", "test-extension"], 7, "manifest.json");
+    assert!(place.ok(&["extension", "list"]).contains("0.2.0"));
+    place.ok(&["job", "cancel", &id]);
+    assert_eq!(place.json(&["extension", "remove", "test-extension"])["removed"], "test-extension");
+    place.fails(&["extension", "remove", "test-extension"], 7, "no extension \"test-extension\"");
+}
