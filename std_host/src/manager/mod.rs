@@ -6,8 +6,13 @@
 //!            pause, resume ┘            └ calls ─┴── operations, on threads of their own
 //! ```
 //!
-//! A job's record changes in one place, its [`entry::Entry`]; [`life`] has the ways from state to state. What runs is in
-//! the memory of one [`worker`]; everything else is in the store, and what was cut off is recovered from there.
+//! - [`Manager::dispatch`] gives a [`JobHandle`]: wait, pause, resume, cancel, status, events.
+//! - What a job is and does is a [`JobStatus`], what happens to it are [`JobEvent`]s.
+//! - [`Manager::export`], [`Manager::import`] and [`replay`] carry a job elsewhere, or to a desk.
+//! - docs/operations.md has the operations that jobs have here besides those of [`Operations::built_in`].
+
+// A job's record changes in one place, its `entry::Entry`; `life` has the ways from state to state. What runs is in the
+// memory of one `worker`; everything else is in the store, and what was cut off is recovered from there.
 
 mod bundles;
 mod config;
