@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Paused = 5,
     /// The job took longer than `--timeout`.
     TimedOut = 6,
-    /// Nothing ran: an extension, a state or a checkpoint is not as it should be.
+    /// It could not be done: an extension, a state, a file or the data folder is not as it should be, or nobody runs jobs.
     NotStarted = 7,
     /// The job completed, but logged so much that lines were dropped.
     LinesDropped = 8,
@@ -27,20 +27,28 @@ pub(crate) enum Exit {
 
 /// For people, below `--help`.
 pub(crate) const HELP: &str = "\
+Examples:
+  toehold run ./test-extension:counter                    # here and now, without a server
+  toehold extension add ./test-extension                  # or: in a data folder that outlives everything
+  toehold serve                                           # in another terminal, or as a service
+  toehold job dispatch test-extension:counter --follow
+  toehold job list
+
 Exit codes:
   0  completed
   1  the job failed by its own account
   2  a mistake on the command line
-  3  the host ended the job: a trap, a broken ABI, or a limit
+  3  the host ended the job: a trap, a broken ABI, or a limit; or a replay went another way
   4  cancelled
-  5  paused (Ctrl-C)
+  5  paused
   6  over --timeout
-  7  nothing ran: an extension, a state or a checkpoint is not as it should be
-  8  completed, but it logged so much that lines were dropped
+  7  not done: an extension, a state, a file or the data folder is not as it should be, or nobody runs the jobs
+  8  completed, but it logged so much that lines were dropped (`toehold run` only)
 
-Environment:
-  TOEHOLD_EXTENSIONS  as --extensions
+Settings come from flags, then from the environment, then from toehold.toml (docs/cli.md):
   TOEHOLD_DATA        as --data
+  TOEHOLD_EXTENSIONS  as --extensions
+  TOEHOLD_CONFIG      the file, instead of toehold.toml in the current folder
   RUST_LOG            what is logged to standard error, such as `debug` or `test-extension=debug`";
 
 impl Exit {

@@ -29,7 +29,7 @@ pub(crate) fn print(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
-/// As [`print`], and says whether anybody may read on.
+/// As [`print()`], and says whether anybody may read on.
 pub(crate) fn try_print(text: &str) -> bool {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()

@@ -1,3 +1,6 @@
+#[cfg(unix)]
+mod server;
+
 use std::{
     num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize},
     path::{Path, PathBuf},
@@ -13,6 +16,8 @@ use super::{
     problem::Problem,
     settings::{DataArgs, Settings},
 };
+#[cfg(unix)]
+use server::run;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -132,161 +137,4 @@ fn run(_config: &ManagerConfig, _json: bool) -> Result<(), Problem> {
     let message = "`toehold serve` needs Unix sockets, which it does not have on this system; jobs run with \
                    `toehold run`, or in an application that has a manager of its own (crate std_host)";
     Err(Problem::new("failed", message))
-}
-
-#[cfg(unix)]
-use server::run;
-
-#[cfg(unix)]
-mod server {
-    use std::{
-        fs::{self, DirBuilder, Permissions},
-        io,
-        os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt},
-        path::{Path, PathBuf},
-        sync::atomic::{AtomicBool, Ordering},
-        thread,
-        time::Duration,
-    };
-
-    use serde_json::json;
-    use std_host::{
-        api::{self, Api},
-        manager::{Manager, ManagerConfig, ManagerError},
-        store::OpenError,
-    };
-    use tokio::{
-        net::UnixListener,
-        runtime::{Builder, Runtime},
-        sync::watch,
-    };
-
-    use crate::cli::{
-        client::{ATTEMPTS, BETWEEN, SOCKET_FILE, STACK_BYTES, answers, in_use, make_private},
-        exit::Exit,
-        output,
-        problem::Problem,
-    };
-
-    /// Where the socket is made, in the data folder, before it has its name.
-    const NURSERY: &str = ".socket";
-    /// Threads that answer requests. What takes its time runs on others.
-    const THREADS: usize = 2;
-    /// How long requests that took their time may still take.
-    const LAST_WORK: Duration = Duration::from_secs(5);
-
-    pub(super) fn run(config: &ManagerConfig, json: bool) -> Result<(), Problem> {
-        let failed = |error: io::Error| Problem::new("failed", error);
-        let stop = stop_on_signal()?;
-        let manager = open(config)?;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("toehold-api")
-            .thread_stack_size(STACK_BYTES)
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(failed)?;
-        let (listener, socket) = listen(&runtime, &config.data)?;
-        tell_ready(config, &socket, json);
-        let api = Api::new(manager.clone());
-        runtime.block_on(async {
-            let mut stop = stop;
-            // An error means that nobody can ask it to stop any more, which can't be: the handler is there for good.
-            let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
-            api::serve(&api, listener, stopped).await;
-        });
-        // First nobody finds it any more, then the folder is free.
-        if let Err(error) = fs::remove_file(&socket) {
-            log::warn!("{}: {error}", socket.display());
-        }
-        runtime.shutdown_timeout(LAST_WORK);
-        drop((api, manager));
-        output::eprint("stopped; its jobs go on at the next start");
-        Ok(())
-    }
-
-    /// The folder's manager. Waits a moment for a command, or a server that stops, to let go of the folder.
-    fn open(config: &ManagerConfig) -> Result<Manager, Problem> {
-        let socket = config.data.join(SOCKET_FILE);
-        make_private(&config.data)?;
-        for _ in 0..ATTEMPTS {
-            if answers(&socket)? {
-                let message = format!("{}: a `toehold serve` has it already", config.data.display());
-                return Err(Problem::new("data_in_use", message));
-            }
-            match Manager::open(config.clone()) {
-                Ok(manager) => return Ok(manager),
-                Err(ManagerError::Open(OpenError::InUse { .. })) => thread::sleep(BETWEEN),
-                Err(error) => return Err(Problem::new("failed", error)),
-            }
-        }
-        Err(in_use(&config.data))
-    }
-
-    /// A socket for the owner alone, in the place of one that a killed server left: this process has the folder's lock.
-    fn listen(runtime: &Runtime, data: &Path) -> Result<(UnixListener, PathBuf), Problem> {
-        let socket = data.join(SOCKET_FILE);
-        if fs::symlink_metadata(&socket).is_ok_and(|found| !found.file_type().is_socket()) {
-            let message = format!("{}: is no socket; move it away", socket.display());
-            return Err(Problem::new("failed", message));
-        }
-        let nursery = data.join(NURSERY);
-        let made = (|| {
-            // Of a server that was killed just then.
-            if nursery.exists() {
-                fs::remove_dir_all(&nursery)?;
-            }
-            // In a folder for the owner alone, so that nobody else gets in before its mode is set.
-            DirBuilder::new().mode(0o700).create(&nursery)?;
-            let young = nursery.join("s");
-            let _context = runtime.enter();
-            let listener = UnixListener::bind(&young)?;
-            fs::set_permissions(&young, Permissions::from_mode(0o600))?;
-            fs::rename(&young, &socket)?;
-            fs::remove_dir(&nursery)?;
-            Ok(listener)
-        })();
-        let listener = made.map_err(|error: io::Error| {
-            let hint = match error.kind() {
-                io::ErrorKind::InvalidInput => {
-                    "; the path of a socket may have about 100 bytes: name a data folder with a \
-                                                shorter one"
-                }
-                _ => "",
-            };
-            Problem::new("failed", format!("{}: no socket: {error}{hint}", socket.display()))
-        })?;
-        Ok((listener, socket))
-    }
-
-    fn tell_ready(config: &ManagerConfig, socket: &Path, json: bool) {
-        let (data, socket) = (config.data.display().to_string(), socket.display().to_string());
-        output::eprint(&format!("ready: {} workers on {data}, at {socket}", config.workers));
-        if json {
-            let ready = json!({
-                "event": "ready",
-                "data": data,
-                "socket": socket,
-                "process": std::process::id(),
-                "workers": config.workers,
-            });
-            output::print(&ready.to_string());
-        }
-    }
-
-    /// Becomes true with the first Ctrl-C or SIGTERM; a second one ends the process at once, which harms nothing.
-    fn stop_on_signal() -> Result<watch::Receiver<bool>, Problem> {
-        let (stop, stopped) = watch::channel(false);
-        let pressed = AtomicBool::new(false);
-        let handler = move || {
-            if pressed.swap(true, Ordering::Relaxed) {
-                std::process::exit(Exit::Cancelled as i32);
-            }
-            output::eprint("stopping; once more to stop at once");
-            stop.send_replace(true);
-        };
-        ctrlc::set_handler(handler).map_err(|error| Problem::new("failed", error))?;
-        Ok(stopped)
-    }
 }

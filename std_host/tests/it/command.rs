@@ -37,7 +37,12 @@ impl Place {
     }
 
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_toehold"));
+        self.command_of(env!("CARGO_BIN_EXE_toehold"), arguments)
+    }
+
+    /// Another program, for which the same holds.
+    pub(crate) fn command_of<A: AsRef<OsStr>>(&self, program: &str, arguments: &[A]) -> Command {
+        let mut command = Command::new(program);
         for (name, _) in
             std::env::vars().filter(|(name, _)| name.starts_with("TOEHOLD_") || name == "RUST_LOG")
         {

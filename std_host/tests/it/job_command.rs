@@ -32,6 +32,9 @@ fn without_a_server_jobs_wait_and_can_be_steered() {
     {
         place.fails(command, 7, "nobody runs the jobs of its data folder; start `toehold serve`");
     }
+    for command in [["job", "list", "--follow"], ["job", "events", "--follow"]] {
+        place.fails(&command, 7, "start `toehold serve`");
+    }
     for option in ["--wait", "--follow"] {
         place.fails(&["job", "dispatch", "test-extension:counter", option], 7, "start `toehold serve`");
     }
@@ -82,7 +85,7 @@ fn what_can_not_be_dispatched_is_not_queued() {
     let counter = ["job", "dispatch", "test-extension:counter"];
     let with = |more: &[&'static str]| [&counter[..], more].concat();
     place.fails(&["job", "dispatch", "counter"], 7, "names no job");
-    place.fails(&["job", "dispatch", "nowhere:counter"], 7, "no extension \"nowhere\"");
+    place.fails(&["job", "dispatch", "nowhere:counter"], 7, "no extension \"nowhere\" is installed");
     place.fails(
         &["job", "dispatch", "test-extension:nothing"],
         7,
@@ -157,14 +160,7 @@ fn a_bundle_goes_through_a_pipe() {
         "'{0}' job export {id} -o - --with-extension | TOEHOLD_DATA=other '{0}' job import --paused -",
         env!("CARGO_BIN_EXE_toehold")
     );
-    let mut shell = place.command(&[""; 0]);
-    shell = {
-        let mut bash = std::process::Command::new("bash");
-        bash.args(["-c", &script]).current_dir(place.folder()).env("TOEHOLD_DATA", place.data());
-        drop(shell);
-        bash
-    };
-    let out = shell.output().unwrap();
+    let out = place.command_of("bash", &["-c", &script]).output().unwrap();
     assert_eq!(text(&out.stdout).trim(), format!("{id}  test-extension:counter  paused"), "{out:?}");
     let listed = place.json(&["job", "list", "--data", "other"]);
     assert_eq!((&listed[0]["job_id"], &listed[0]["state"]), (&id.as_str().into(), &"paused".into()));
@@ -267,6 +263,13 @@ fn a_data_folder_that_can_not_be_used_is_left_as_it_is() {
     }
     assert_eq!(fs::read_to_string(&database).unwrap(), "no database");
     let place = Place::empty();
+    let deep = place.folder().join("x".repeat(120)).display().to_string();
+    place.fails(&["serve", "--data", &deep], 7, "name a data folder with a shorter one");
+    assert_eq!(
+        place.json(&["extension", "list", "--data", &deep]),
+        json!([]),
+        "but without a server it will do"
+    );
     fs::write(place.data(), "a file").unwrap();
     for command in commands {
         place.fails(command, 7, &place.data().display().to_string());
@@ -285,15 +288,15 @@ fn a_closed_pipe_ends_a_command_without_a_panic() {
     let id = place.dispatch("counter", &json!({ "target": 4_000_000_000_u64 }));
     for arguments in [
         format!("job events {id} --follow"),
+        "job events --follow".to_owned(),
+        "job list --follow".to_owned(),
         "job list".to_owned(),
         format!("job show {id}"),
         "extension list".to_owned(),
     ] {
-        // It must come to its end by itself once nobody reads.
+        // It must come to its end by itself once nobody reads. The list changes since its job goes on.
         let script = format!("'{}' {arguments} | head -c 1", env!("CARGO_BIN_EXE_toehold"));
-        let mut bash = std::process::Command::new("bash");
-        bash.args(["-c", &script]).current_dir(place.folder()).env("TOEHOLD_DATA", place.data());
-        let out = bash.output().unwrap();
+        let out = place.command_of("bash", &["-c", &script]).output().unwrap();
         assert!(!text(&out.stderr).contains("panicked"), "{arguments}: {out:?}");
     }
     assert_eq!(server.terminate(), Some(0));

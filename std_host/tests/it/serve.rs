@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::{
         fs::PermissionsExt,
         net::{UnixListener, UnixStream},
@@ -179,12 +179,38 @@ fn a_killed_server_loses_nothing_and_who_follows_hears_the_rest() {
 }
 
 #[test]
+fn who_follows_all_jobs_hears_of_each() {
+    let place = Place::new();
+    let server = place.serve();
+    let id = place.dispatch("counter", &json!({ "target": ENDLESS }));
+    let mut events = Following::start(&place, &["job", "events", "--follow"]);
+    let mut list = Following::start(&place, &["job", "list", "--follow", "--json"]);
+    list.until(&id);
+    // Nobody knows when it listens; then it hears of this.
+    let heard = std::thread::spawn(move || (events.until("  paused"), events));
+    while !heard.is_finished() {
+        place.ok(&["job", "pause", &id]);
+        place.ok(&["job", "resume", &id]);
+    }
+    let (line, mut events) = heard.join().unwrap();
+    assert!(line.starts_with(&id[..8]), "{line}");
+    let other = place.dispatch("counter", &json!({ "target": 1 }));
+    assert!(events.until("  completed").starts_with(&other[..8]));
+    list.until(&other);
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
 fn a_folder_has_one_server() {
     let place = Place::new();
     let server = place.serve();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&place.data()), mode(&server.socket())), (0o700, 0o600));
-    place.fails(&["serve"], 7, "a `toehold serve` has it already");
+    place.fails(
+        &["serve"],
+        7,
+        &format!("a `toehold serve` has it already, process {}", server.ready["process"]),
+    );
     let id = place.dispatch("counter", &json!({ "target": 1 }));
     place.ok(&["job", "wait", &id]);
     let socket = server.socket();
@@ -206,7 +232,9 @@ fn a_server_that_stops_ends_those_who_wait_and_its_jobs_go_on_later() {
     let id = place.dispatch("tally", &json!({ "target": 2_000, "pace_ms": 1 }));
     let mut events = Following::start(&place, &["job", "events", &id, "--follow"]);
     events.until("checkpoint");
-    let waiting = place.command(&["job", "wait", &id]).spawn().unwrap();
+    let mut waiting = place.command(&["job", "wait", &id]).env("RUST_LOG", "toehold=debug").spawn().unwrap();
+    let mut log = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("/wait?")), "it has asked the server");
     assert_eq!(server.terminate(), Some(0), "those who follow must not keep it");
     let _server = place.serve();
     let out = waiting.wait_with_output().unwrap();
@@ -362,7 +390,11 @@ fn extensions_come_change_and_go_while_jobs_run() {
     let place = Place::empty();
     let _server = place.serve();
     assert!(place.ok(&["extension", "list"]).contains("extension add"));
-    place.fails(&["job", "dispatch", "test-extension:counter"], 7, "no extension \"test-extension\"");
+    place.fails(
+        &["job", "dispatch", "test-extension:counter"],
+        7,
+        "`toehold extension add PATH` installs one",
+    );
     let source = root().join("test-extension").display().to_string();
     place.ok(&["extension", "add", &source]);
     place.fails(&["extension", "add", "nowhere"], 7, "nowhere");

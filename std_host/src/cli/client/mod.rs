@@ -30,7 +30,8 @@ use tower::ServiceExt;
 use self::stream::Stream;
 use super::problem::Problem;
 pub(crate) use here::make_private;
-pub(crate) use socket::{SOCKET_FILE, answers};
+pub(crate) use socket::SOCKET_FILE;
+use socket::answers;
 
 /// What a command is going to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,6 +220,13 @@ impl Client {
             self.data.display()
         );
         Problem::new("no_serve", message)
+    }
+
+    /// That there is no server, and what would come of that.
+    pub(crate) fn not_served(&self, so: &str) -> Problem {
+        let message =
+            format!("nobody runs the jobs of {}, so {so}; start `toehold serve`", self.data.display());
+        Problem::new("not_running", message)
     }
 
     fn broken(&self, error: &str) -> Problem {

@@ -48,6 +48,7 @@ pub(super) async fn send(socket: &Path, request: Request<Body>) -> Result<Respon
     use hyper_util::rt::TokioIo;
 
     let stream = tokio::net::UnixStream::connect(socket).await.map_err(|_| NoAnswer::Gone)?;
+    log::debug!("{}: {} {}", socket.display(), request.method(), request.uri());
     let broken = |error: hyper::Error| {
         if error.is_incomplete_message() || error.is_canceled() {
             NoAnswer::Gone

@@ -6,7 +6,7 @@ use toehold::{Limits, Uuid};
 
 use super::{
     super::{
-        client::Need,
+        client::{Client, Need},
         exit::Exit,
         input,
         output::{eprint, print},
@@ -67,12 +67,7 @@ pub(super) fn dispatch(args: &DispatchArgs) -> Result<Exit, Problem> {
     let json = args.common.json;
     let client = args.common.open(Need::Write)?;
     if (args.wait || args.follow) && !client.is_served() {
-        let data = client.data().display();
-        let message = format!(
-            "nobody runs the jobs of {data}, so this one would wait for ever; start `toehold serve`, or leave out \
-             --wait and --follow"
-        );
-        return Err(Problem::new("not_running", message));
+        return Err(client.not_served("this one would wait for ever"));
     }
     let state = match &args.state {
         Some(text) => Some(state(text)?),
@@ -86,7 +81,11 @@ pub(super) fn dispatch(args: &DispatchArgs) -> Result<Exit, Problem> {
         priority: &args.priority,
         attempts: args.attempts,
     };
-    let status: JobStatus = client.post("/jobs", &new)?;
+    let dispatched: Result<JobStatus, Problem> = client.post("/jobs", &new);
+    let status = dispatched.map_err(|problem| match &*problem.code {
+        "unknown_extension" => not_installed(&client, &args.job, problem),
+        _ => problem,
+    })?;
     let id = status.job_id;
     if args.follow {
         if !json {
@@ -107,6 +106,17 @@ pub(super) fn dispatch(args: &DispatchArgs) -> Result<Exit, Problem> {
         eprint(&format!("it is queued in {}, and runs once `toehold serve` does", client.data().display()));
     }
     Ok(Exit::Completed)
+}
+
+/// That the job's extension is not installed, and how it would be.
+fn not_installed(client: &Client, job: &str, problem: Problem) -> Problem {
+    let extension = job.split_once(':').map_or(job, |(extension, _)| extension);
+    let message = format!(
+        "no extension {extension:?} is installed in {}; `toehold extension add PATH` installs one, and \
+         `toehold extension list` shows those that are there",
+        client.data().display()
+    );
+    Problem { message, ..problem }
 }
 
 /// The state as it was given. One that is too large is refused here, since a server would not read it to its end.

@@ -14,20 +14,43 @@ use super::{
         problem::Problem,
         table::time,
     },
-    Common, id,
+    Common, id, wait,
 };
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  toehold job events 3f2a
   toehold job events 3f2a --follow
+  toehold job events --follow --json     # what happens to all jobs from now on, until Ctrl-C
+
+With --json, --follow prints a line of JSON for each, otherwise one value.")]
+pub(crate) struct EventsArgs {
+    /// The job's id, or its first digits; all jobs with --follow alone
+    #[arg(value_name = "ID", required_unless_present = "follow")]
+    id: Option<String>,
+    #[command(flatten)]
+    pub(super) part: Part,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  toehold job logs 3f2a --follow
   toehold job logs 3f2a --tail 20
 
 With --json, --follow prints a line of JSON for each, otherwise one value.")]
-pub(crate) struct HistoryArgs {
+pub(crate) struct LogsArgs {
     /// The job's id, or its first digits
     #[arg(value_name = "ID")]
     id: String,
+    #[command(flatten)]
+    pub(super) part: Part,
+}
+
+/// Which part of a job's history.
+#[derive(Debug, Args)]
+pub(crate) struct Part {
     /// Go on until the job is over
     #[arg(long)]
     follow: bool,
@@ -56,18 +79,48 @@ const LOGS: History = History { route: "logs", lines: "lines", for_people: log_l
 /// Lines that are asked for at a time.
 const PAGE: usize = 10_000;
 
-pub(super) fn events(args: &HistoryArgs) -> Result<Exit, Problem> {
-    history(args, EVENTS)
+pub(super) fn events(args: &EventsArgs) -> Result<Exit, Problem> {
+    match &args.id {
+        Some(id) => history(&args.part, id, EVENTS),
+        None => all(args.part.common.json, &args.part.common.open(Need::Read)?),
+    }
 }
 
-pub(super) fn logs(args: &HistoryArgs) -> Result<Exit, Problem> {
-    history(args, LOGS)
+pub(super) fn logs(args: &LogsArgs) -> Result<Exit, Problem> {
+    history(&args.part, &args.id, LOGS)
 }
 
-fn history(args: &HistoryArgs, history: History) -> Result<Exit, Problem> {
+/// Prints what happens to all jobs from now on.
+fn all(json: bool, client: &Client) -> Result<Exit, Problem> {
+    if !client.is_served() {
+        return Err(client.not_served("nothing happens to them"));
+    }
+    let line = |event: &Value| {
+        let id = event["job_id"].as_str().and_then(|id| id.get(..8)).unwrap_or_default().to_owned();
+        match event["lost"].as_u64() {
+            Some(lost) => format!("{lost} events came too fast to be shown"),
+            None => format!("{id}  {}", event_line(event)),
+        }
+    };
+    loop {
+        let followed = client.follow("/events", |_, event| {
+            let text = if json { event.to_string() } else { line(&event) };
+            if try_print(&text) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        match followed {
+            Ok(true) => return Ok(Exit::Completed),
+            // The server is gone; what happened until the next one is there is in the jobs' own events.
+            Ok(false) => {}
+            Err(problem) => return Err(problem),
+        }
+        wait::again(client, || client.get::<Value>("/health"))?;
+    }
+}
+
+fn history(args: &Part, given: &str, history: History) -> Result<Exit, Problem> {
     let json = args.common.json;
     let client = args.common.open(Need::Read)?;
-    let id = id::find(&client, &args.id)?;
+    let id = id::find(&client, given)?;
     if args.follow {
         follow(&client, id, history, args.after, args.tail, json)?;
         return Ok(Exit::Completed);
@@ -88,12 +141,7 @@ fn history(args: &HistoryArgs, history: History) -> Result<Exit, Problem> {
     Ok(Exit::Completed)
 }
 
-fn read(
-    client: &Client,
-    id: Uuid,
-    history: History,
-    args: &HistoryArgs,
-) -> Result<(Vec<Value>, u64), Problem> {
+fn read(client: &Client, id: Uuid, history: History, args: &Part) -> Result<(Vec<Value>, u64), Problem> {
     let mut lines: Vec<Value> = Vec::new();
     let mut after = args.after;
     let mut tail = args.tail.map(|tail| format!("&tail={tail}")).unwrap_or_default();

@@ -1,3 +1,8 @@
+use std::{
+    io::{IsTerminal, stdout},
+    time::Duration,
+};
+
 use clap::{Args, builder::PossibleValuesParser};
 use serde_json::json;
 use std_host::manager::JobStatus;
@@ -8,12 +13,13 @@ use super::{
         client::{Client, Need, escaped},
         exit::Exit,
         logging::printable,
-        output::{eprint, print},
+        output::{eprint, print, try_print},
         problem::Problem,
         table::{bytes, span, table},
     },
     Common,
     id::{Jobs, short},
+    wait,
 };
 
 #[derive(Debug, Args)]
@@ -21,7 +27,10 @@ use super::{
 Examples:
   toehold job list
   toehold job list --state running --state paused
-  toehold job list --extension test-extension --limit 1000 --json")]
+  toehold job list --extension test-extension --limit 1000 --json
+  toehold job list --follow
+
+With --follow the list is shown anew whenever it has changed, until Ctrl-C; with --json as a line each time.")]
 pub(crate) struct ListArgs {
     /// Only jobs in this state: queued, running, paused, completed, failed or cancelled; can be given again
     #[arg(long, value_parser = PossibleValuesParser::new(JobState::ALL.map(JobState::name)), hide_possible_values = true)]
@@ -32,6 +41,9 @@ pub(crate) struct ListArgs {
     /// Jobs to list, at most
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
+    /// Show the list again whenever it has changed
+    #[arg(long)]
+    follow: bool,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -41,30 +53,68 @@ const PAGE: u64 = 1_000;
 /// Characters of a progress message.
 const MESSAGE: usize = 32;
 
+/// How often a list that is followed is looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
 pub(super) fn list(args: &ListArgs) -> Result<Exit, Problem> {
-    let json = args.common.json;
-    let (jobs, more) = match args.common.open(Need::Read) {
-        Ok(client) => read(&client, args)?,
+    let client = match args.common.open(Need::Read) {
+        Ok(client) => client,
         // A folder that nothing was ever stored in has no jobs.
-        Err(problem) if problem.code == "no_data" => (Vec::new(), false),
+        Err(problem) if problem.code == "no_data" && !args.follow => {
+            show(args, &[]);
+            return Ok(Exit::Completed);
+        }
         Err(problem) => return Err(problem),
     };
-    if json {
-        print(&json!(jobs).to_string());
-        return Ok(Exit::Completed);
+    if args.follow {
+        return follow(args, &client);
     }
-    if jobs.is_empty() {
-        let which = if args.state.is_empty() && args.extension.is_none() { "" } else { " such" };
-        print(&format!("no{which} jobs in {}", args.common.config()?.data.display()));
-        return Ok(Exit::Completed);
-    }
-    let head = ["ID", "JOB", "STATE", "PROGRESS", "RATE", "LEFT"].map(str::to_owned).to_vec();
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(jobs.iter().map(row)).collect();
-    print(&table(&rows));
-    if more {
+    let (jobs, more) = read(&client, args)?;
+    show(args, &jobs);
+    if more && !args.common.json {
         eprint(&format!("there are more; --limit is {}", args.limit));
     }
     Ok(Exit::Completed)
+}
+
+/// Shows the list again and again, until nobody reads it.
+fn follow(args: &ListArgs, client: &Client) -> Result<Exit, Problem> {
+    if !client.is_served() {
+        return Err(client.not_served("nothing would change"));
+    }
+    let mut shown = None;
+    loop {
+        let (jobs, _) = wait::again(client, || read(client, args))?;
+        if shown.as_ref() != Some(&jobs) {
+            if stdout().is_terminal() && !args.common.json {
+                // The screen is emptied.
+                print("\x1b[H\x1b[2J");
+            } else if shown.is_some() && !args.common.json {
+                print("");
+            }
+            if !show(args, &jobs) {
+                return Ok(Exit::Completed);
+            }
+            shown = Some(jobs);
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+/// Shows jobs. Says whether anybody may read on.
+fn show(args: &ListArgs, jobs: &[JobStatus]) -> bool {
+    if args.common.json {
+        return try_print(&json!(jobs).to_string());
+    }
+    if jobs.is_empty() {
+        let which = if args.state.is_empty() && args.extension.is_none() { "" } else { " such" };
+        // The same that was opened before.
+        let data = args.common.config().map(|config| config.data).unwrap_or_default();
+        return try_print(&format!("no{which} jobs in {}", data.display()));
+    }
+    let head = ["ID", "JOB", "STATE", "PROGRESS", "RATE", "LEFT"].map(str::to_owned).to_vec();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(jobs.iter().map(row)).collect();
+    try_print(&table(&rows))
 }
 
 fn read(client: &Client, args: &ListArgs) -> Result<(Vec<JobStatus>, bool), Problem> {
@@ -117,7 +167,8 @@ pub(super) fn progress(job: &JobStatus) -> Option<String> {
     if let Some((done, total)) = progress.steps {
         text.push_str(&format!("  {done}/{total}"));
     }
-    Some(format!("{text}  {}", printable(&progress.message)))
+    text.push_str(&format!("  {}", printable(&progress.message)));
+    Some(text.trim_end().to_owned())
 }
 
 /// How fast a job is: by what it counts.

@@ -31,9 +31,9 @@ pub(crate) enum JobCommand {
     /// Show all there is about a job
     Show(show::ShowArgs),
     /// Show what happened to a job
-    Events(history::HistoryArgs),
+    Events(history::EventsArgs),
     /// Show what a job logged
-    Logs(history::HistoryArgs),
+    Logs(history::LogsArgs),
     /// Wait until jobs are over, and end as they did
     Wait(wait::WaitArgs),
     /// Let jobs stand still, until they are resumed
@@ -77,8 +77,8 @@ pub(crate) fn job(command: &JobCommand) -> Exit {
         JobCommand::Dispatch(args) => (dispatch::dispatch(args), args.common.json),
         JobCommand::List(args) => (list::list(args), args.common.json),
         JobCommand::Show(args) => (show::show(args), args.common.json),
-        JobCommand::Events(args) => (history::events(args), args.common.json),
-        JobCommand::Logs(args) => (history::logs(args), args.common.json),
+        JobCommand::Events(args) => (history::events(args), args.part.common.json),
+        JobCommand::Logs(args) => (history::logs(args), args.part.common.json),
         JobCommand::Wait(args) => (wait::wait(args), args.common.json),
         JobCommand::Pause(args) => (steer::pause(args), args.steer.common.json),
         JobCommand::Resume(args) => (steer::resume(args), args.common.json),

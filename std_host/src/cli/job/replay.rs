@@ -77,7 +77,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<Exit, Problem> {
         let checkpoint = match (&replayed.checkpoint, replayed.same_bytes) {
             (_, false) => "another checkpoint than the job's newest",
             (Some(_), true) => "the same checkpoint, byte for byte",
-            (None, true) => "no checkpoint, as the job since its run began",
+            (None, true) => "no checkpoint, and neither had the job since its run began",
         };
         print(&format!("it came to {checkpoint}, with {} fuel", replayed.fuel_used));
     }
