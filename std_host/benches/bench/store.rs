@@ -41,7 +41,7 @@ pub(crate) fn ratios(effort: Effort) {
 }
 
 fn row(effort: Effort, bytes: usize, jobs: usize) {
-    let count = effort.pick(jobs, jobs.max(10) * if bytes > 10_000 { 10 } else { 60 });
+    let count = effort.pick(jobs, jobs.max(10) * if bytes > 10_000 { 10 } else { 150 });
     let folders: [TempDir; 3] = std::array::from_fn(|_| tempfile::tempdir().expect("a folder"));
     let commits: Vec<Arc<Commit>> = (0..DIFFERENT).map(|fill| commit(fill, bytes)).collect();
     let blobs: Vec<Arc<Vec<u8>>> = commits
@@ -162,16 +162,19 @@ fn store(folder: &Path, jobs: usize, bytes: usize) -> SqliteStore {
     store
 }
 
+/// A job, what it writes, and who is told.
+type Asked = (usize, Arc<Vec<u8>>, Done);
+
 /// SQLite with a thread that writes, and nothing else.
 struct Raw {
-    queue: Option<mpsc::Sender<(usize, Arc<Vec<u8>>, Done)>>,
+    queue: Option<mpsc::Sender<Asked>>,
     writer: Option<JoinHandle<()>>,
 }
 
 impl Raw {
     fn open(folder: &Path) -> Self {
         let database = database(folder);
-        let (queue, waiting) = mpsc::channel::<(usize, Arc<Vec<u8>>, Done)>();
+        let (queue, waiting) = mpsc::channel::<Asked>();
         let writer = std::thread::spawn(move || {
             while let Ok(first) = waiting.recv() {
                 let mut bytes = first.1.len();

@@ -154,22 +154,43 @@ impl Writing<'_> {
     }
 
     fn update_record(&self, id: i64, record: &RecordRow) -> rusqlite::Result<()> {
-        self.execute(
-            "UPDATE jobs SET state = ?2, extension = ?3, job = ?4, priority = ?5, created_at = ?6, ended_at = ?7,
-                parent = ?8, module = ?9, record = ?10 WHERE id = ?1",
+        let module = record.module.as_slice();
+        let parent = id_value(record.parent);
+        // SQLite writes the index of each column that is set, whether it changes or not; these hardly ever do.
+        let updated = self.execute(
+            "UPDATE jobs SET state = ?2, priority = ?3, ended_at = ?4, module = ?5, record = ?6
+                WHERE id = ?1 AND extension = ?7 AND job = ?8 AND created_at = ?9 AND parent IS ?10",
             (
                 id,
                 record.state,
+                record.priority,
+                record.ended_at,
+                module,
+                &record.bytes,
                 &record.extension,
                 &record.job,
-                record.priority,
                 record.created_at,
-                record.ended_at,
-                id_value(record.parent),
-                record.module.as_slice(),
-                &record.bytes,
+                &parent,
             ),
         )?;
+        if updated == 0 {
+            self.execute(
+                "UPDATE jobs SET state = ?2, priority = ?3, ended_at = ?4, module = ?5, record = ?6,
+                    extension = ?7, job = ?8, created_at = ?9, parent = ?10 WHERE id = ?1",
+                (
+                    id,
+                    record.state,
+                    record.priority,
+                    record.ended_at,
+                    module,
+                    &record.bytes,
+                    &record.extension,
+                    &record.job,
+                    record.created_at,
+                    &parent,
+                ),
+            )?;
+        }
         Ok(())
     }
 

@@ -20,6 +20,9 @@ const RECENT_BYTES: u64 = 1 << 20;
 /// Bytes of a piece that goes into `journal` at once.
 const LONG_BYTES: usize = 2_048;
 
+/// Pieces with their numbers, by job.
+type ByJob = BTreeMap<i64, Vec<(i64, Vec<u8>)>>;
+
 /// What the thread that writes remembers of the pieces.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pieces {
@@ -57,7 +60,12 @@ impl Pieces {
         self.counts.last.saturating_add(1)
     }
 
-    /// Whether there is enough in `recent`.
+    /// Whether there is nothing in `recent`.
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts.rows == 0
+    }
+
+    /// Whether there is enough in `recent` to empty it.
     pub(super) fn is_enough(&self) -> bool {
         let Counts { rows, bytes, again_at, .. } = self.counts;
         (rows >= RECENT_ROWS || bytes >= RECENT_BYTES) && rows >= again_at
@@ -158,8 +166,8 @@ impl Writing<'_> {
         self.execute("INSERT INTO journal VALUES (?1, ?2, ?3)", (number, job, bytes)).map(|_| ())
     }
 
-    fn recent_by_job(&self) -> rusqlite::Result<BTreeMap<i64, Vec<(i64, Vec<u8>)>>> {
-        let mut by_job = BTreeMap::<i64, Vec<_>>::new();
+    fn recent_by_job(&self) -> rusqlite::Result<ByJob> {
+        let mut by_job = ByJob::new();
         for_each_recent(self.connection, |job, number, bytes| {
             by_job.entry(job).or_default().push((number, bytes.to_vec()));
         })?;

@@ -97,8 +97,16 @@ impl Writing<'_> {
         Ok((removed, after))
     }
 
-    /// A job with all that it has dispatched, if all of it has ended.
+    /// A job with all that it has dispatched, if all of it has ended, and what has dispatched it: that may come to the same
+    /// call again after a crash, and must find it.
     fn ended_tree(&self, id: i64) -> rusqlite::Result<Option<Vec<(i64, Uuid)>>> {
+        let mut parent = self.connection.prepare_cached(
+            "SELECT 1 FROM jobs JOIN jobs AS parent ON jobs.parent = parent.uuid
+                WHERE jobs.id = ?1 AND parent.ended_at IS NULL",
+        )?;
+        if parent.exists([id])? {
+            return Ok(None);
+        }
         let mut select = self.connection.prepare_cached(
             "WITH RECURSIVE tree (id, uuid, ended_at) AS (
                 SELECT id, uuid, ended_at FROM jobs WHERE id = ?1

@@ -84,12 +84,18 @@ pub(super) struct Pace {
 
 /// The part of the time of the last group that the next one is waited for.
 const PATIENCE: u32 = 4;
+/// The longest that it is waited for, also after the disk has hung.
+const PATIENCE_MOST: Duration = Duration::from_millis(5);
 
 impl Writer {
     /// Writes until the queue is closed.
     pub(super) fn run(mut self) {
         // Should this thread panic, nobody may wait for it for ever.
         let _guard = Abandon { queue: self.queue.clone(), path: self.path.clone() };
+        if !self.pieces.is_empty() {
+            // So that those who load the jobs that go on now do not each read all of it.
+            self.empty_recent();
+        }
         while let Some(group) = self.queue.take(self.pace.tasks, self.pace.patience) {
             self.write(group);
             // All of this comes after everybody has been told.
@@ -109,8 +115,10 @@ impl Writer {
         let start = Instant::now();
         let written = self.transaction(&mut entries);
         let told = entries.iter().filter(|entry| matches!(entry, Entry::Task(_))).count();
-        self.pace =
-            Pace { tasks: self.queue.tasks().saturating_add(told), patience: start.elapsed() / PATIENCE };
+        self.pace = Pace {
+            tasks: self.queue.tasks().saturating_add(told),
+            patience: (start.elapsed() / PATIENCE).min(PATIENCE_MOST),
+        };
         match written {
             Ok(()) => tasks(entries).for_each(|task| finish(task, Ok(()))),
             Err(error) => {

@@ -47,3 +47,46 @@ fn it_keeps_the_contract_of_stores() {
         move || Ok(open(&folder))
     });
 }
+
+#[test]
+fn journals_are_whole_however_their_pieces_move() {
+    let folder = folder();
+    let store = open(&folder);
+    let mut model = PowerStore::default();
+    let jobs = [1, 2, 3].map(|number| {
+        let job = dispatch(&store, number, JobState::Running);
+        model.change(job, &first(job, record("example:count", JobState::Running))).expect("it has power");
+        job
+    });
+    let mut random = Random(3);
+    // Enough for them to move twice.
+    for step in 0..2_500_u64 {
+        let job = jobs[random.below(3) as usize];
+        let length = if random.below(50) == 0 { 3_000 } else { random.below(60) as usize };
+        let piece = vec![step as u8; length];
+        let change = if random.below(200) == 0 { new_run(&piece, None) } else { commit(&piece, None) };
+        model.change(job, &change).expect("it has power");
+        store.change(job, &change, |result| result.expect("there is room"));
+        if step % 100 == 0 {
+            wait(&store, |done| store.flush(done)).expect("there is room");
+            for job in jobs {
+                let expected = model.load(job).expect("it has power").map(|saved| saved.journal);
+                assert!(Some(load(&store, job).journal) == expected, "step {step}");
+            }
+        }
+    }
+    // A job that has gone leaves nothing behind.
+    wait(&store, |done| store.remove(jobs[0], done)).expect("it is removed");
+    drop(store);
+    let store = open(&folder);
+    wait(&store, |done| store.flush(done)).expect("there is room");
+    let database = rusqlite::Connection::open(store.reader().path()).expect("a database");
+    let left: i64 = database
+        .query_row(
+            "SELECT (SELECT count(*) FROM recent) + (SELECT count(*) FROM journal WHERE job NOT IN (SELECT id FROM jobs))",
+            [],
+            |row| row.get(0),
+        )
+        .expect("a count");
+    assert_eq!(left, 0);
+}

@@ -110,6 +110,38 @@ fn counts_children_and_what_goes_on() {
 }
 
 #[test]
+fn lists_go_by_the_newest_record() {
+    let folder = folder();
+    let store = open(&folder);
+    let job = dispatch(&store, 1, JobState::Queued);
+    let before = record("example:count", JobState::Queued);
+    let after = [
+        JobRecord { state: JobState::Running, ..before.clone() },
+        JobRecord { job: "other:copy".to_owned(), ..before.clone() },
+        JobRecord { parent: Some(id(7)), ..before.clone() },
+        JobRecord { created_at: 5, ..before.clone() },
+        JobRecord { state: JobState::Failed, parent: Some(id(8)), ..before },
+    ];
+    for record in after {
+        let asked = Change { record: Some(record.clone()), commit: None };
+        change(&store, job, &asked).expect("there is room");
+        let filter = JobFilter {
+            states: vec![record.state],
+            extension: Some(record.extension().to_owned()),
+            job_prefix: Some(record.job.clone()),
+            parent: record.parent,
+        };
+        let listed = store.reader().list(&filter, ListOrder::NewestFirst, None, 9).expect("it can be read");
+        assert_eq!(listed.len(), 1, "{filter:?}");
+        assert_eq!(listed[0].record, Ok(record.clone()));
+        assert_eq!(
+            store.reader().children(id(7)).expect("it can be read").len(),
+            usize::from(record.parent == Some(id(7)))
+        );
+    }
+}
+
+#[test]
 fn a_record_that_cant_be_read_is_listed_all_the_same() {
     let folder = folder();
     let store = open(&folder);
