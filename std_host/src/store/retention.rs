@@ -19,7 +19,8 @@ pub struct Retention {
 
 impl SqliteStore {
     /// Removes ended jobs that are beyond a retention, with all that belongs to them and the jobs that they dispatched;
-    /// those that ended first go first. One that has dispatched a job which has not ended stays until that has.
+    /// those that ended first go first. One that has dispatched a job which has not ended stays until that has, and one that
+    /// was dispatched by such a job stays as long.
     ///
     /// Waits until all of them are gone, in as many short transactions as it takes. Gives how many they were.
     ///

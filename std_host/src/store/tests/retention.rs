@@ -47,7 +47,10 @@ fn expected(mut jobs: BTreeMap<u128, Job>, retention: Retention, now: u64) -> BT
         let is_beyond =
             index < surplus || retention.keep_ms.is_some_and(|keep| ended < now.saturating_sub(keep));
         let tree = if jobs.contains_key(&number) { below(&jobs, number) } else { BTreeSet::new() };
-        if is_beyond && tree.iter().all(|number| jobs[number].ended_at.is_some()) {
+        let parent = jobs.get(&number).and_then(|job| job.parent).and_then(|parent| jobs.get(&parent));
+        // Its parent may come to the same call again, and must find it.
+        let is_wanted = parent.is_some_and(|parent| parent.ended_at.is_none());
+        if is_beyond && !is_wanted && tree.iter().all(|number| jobs[number].ended_at.is_some()) {
             jobs.retain(|number, _| !tree.contains(number));
         }
     }
