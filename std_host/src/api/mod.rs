@@ -18,9 +18,13 @@
 //! | `POST /api/v1/extensions/{id}/reload`, `DELETE /api/v1/extensions/{id}` | loads its files anew; removes it |
 //!
 //! What is refused is answered with a status of 400 or more and `{"error": {"code": "unknown_job", "message": "…"}}`.
-//! With `follow=1`, and for all events, the answer is a stream of server-sent events: each has the number that `after`,
-//! or the header `Last-Event-ID`, goes on from; `end` is the last one of a job that is over. A stream that ends without
-//! it was cut off.
+//! A job is answered as a [`JobStatus`](crate::manager::JobStatus), several as `{"jobs": […], "next"}`, where `next` is what
+//! `after` takes for the next page, or null. A history is `{"events": […], "last", "dropped"}`, or `lines` for a log: a
+//! [`JobEvent`](crate::manager::JobEvent) each, or `{"seq", "at", "level", "text"}`.
+//!
+//! With `follow=1`, and at `/api/v1/events`, the answer is a stream of server-sent events. Those of one job have the number
+//! that `after`, or the header `Last-Event-ID`, goes on from; after the last one of a job that is over comes one named
+//! `end`, and one named `error` where the stream can't go on. A stream that ends without either was cut off.
 //!
 //! [`Api::router`] is for any server that takes an axum router; [`serve`] is one for a Unix socket. There is no
 //! authentication here: who can open the socket may do everything.

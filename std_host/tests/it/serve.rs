@@ -365,6 +365,43 @@ fn a_stream_goes_on_behind_the_last_event_that_was_read() {
 }
 
 #[test]
+fn a_job_is_dispatched_once_where_the_server_goes_before_it_answers() {
+    for came_through in [false, true] {
+        let place = Place::new();
+        let socket = place.data().join("toehold.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let dispatching = place.command(&["job", "dispatch", "test-extension:counter"]).spawn().unwrap();
+        let mut asked = String::new();
+        while asked.is_empty() {
+            // First somebody looks whether anybody is there.
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut part = [0; 4096];
+            while !asked.ends_with('}') {
+                match stream.read(&mut part).unwrap() {
+                    0 => break,
+                    bytes => asked.push_str(std::str::from_utf8(&part[..bytes]).unwrap()),
+                }
+            }
+            if asked.is_empty() {
+                continue;
+            }
+            std::fs::remove_file(&socket).unwrap();
+            if came_through {
+                let body: Value = serde_json::from_str(asked.split_once("\r\n\r\n").unwrap().1).unwrap();
+                let id = body["id"].as_str().unwrap();
+                place.ok(&["job", "dispatch", "test-extension:counter", "--id", id]);
+            }
+        }
+        drop(listener);
+        let out = dispatching.wait_with_output().unwrap();
+        assert_eq!(out.status.code(), Some(0), "{out:?}");
+        let listed = place.json(&["job", "list"]);
+        assert_eq!(listed.as_array().unwrap().len(), 1);
+        assert_eq!(listed[0]["job_id"], text(&out.stdout).trim());
+    }
+}
+
+#[test]
 fn somebody_else_at_the_socket_is_an_error() {
     let place = Place::new();
     let listener = UnixListener::bind(place.data().join("toehold.sock")).unwrap();

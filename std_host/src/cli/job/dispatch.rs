@@ -57,7 +57,7 @@ pub(crate) struct DispatchArgs {
 struct NewJob<'a> {
     job: &'a str,
     state: Option<Box<RawValue>>,
-    id: Option<Uuid>,
+    id: Uuid,
     library: Option<Uuid>,
     priority: &'a str,
     attempts: Option<u32>,
@@ -73,20 +73,17 @@ pub(super) fn dispatch(args: &DispatchArgs) -> Result<Exit, Problem> {
         Some(text) => Some(state(text)?),
         None => None,
     };
+    // Known before it is dispatched, so that it can be asked for again.
+    let id = args.id.unwrap_or_else(Uuid::new_v4);
     let new = NewJob {
         job: &args.job,
         state,
-        id: args.id,
+        id,
         library: args.library,
         priority: &args.priority,
         attempts: args.attempts,
     };
-    let dispatched: Result<JobStatus, Problem> = client.post("/jobs", &new);
-    let status = dispatched.map_err(|problem| match &*problem.code {
-        "unknown_extension" => not_installed(&client, &args.job, problem),
-        _ => problem,
-    })?;
-    let id = status.job_id;
+    let (client, status) = send(&args.common, client, &new)?;
     if args.follow {
         if !json {
             print(&id.to_string());
@@ -106,6 +103,24 @@ pub(super) fn dispatch(args: &DispatchArgs) -> Result<Exit, Problem> {
         eprint(&format!("it is queued in {}, and runs once `toehold serve` does", client.data().display()));
     }
     Ok(Exit::Completed)
+}
+
+/// Dispatches a job. Where the server goes before it has answered, whoever has the folder then is asked for the same job: it
+/// is there once.
+fn send(common: &Common, client: Client, new: &NewJob<'_>) -> Result<(Client, JobStatus), Problem> {
+    match client.post("/jobs", new) {
+        Ok(status) => Ok((client, status)),
+        Err(problem) if problem.code == "no_serve" || problem.code == "closing" => {
+            let client = common.open(Need::Write)?;
+            let status = match client.post("/jobs", new) {
+                Err(problem) if problem.code == "job_exists" => client.get(&format!("/jobs/{}", new.id)),
+                answer => answer,
+            };
+            status.map(|status| (client, status))
+        }
+        Err(problem) if problem.code == "unknown_extension" => Err(not_installed(&client, new.job, problem)),
+        Err(problem) => Err(problem),
+    }
 }
 
 /// That the job's extension is not installed, and how it would be.
