@@ -61,6 +61,8 @@ pub struct Digest {
 const MARK: &[u8; 3] = b"toj";
 const VERSION: u8 = 1;
 const WHAT: &str = "journal";
+/// Bytes of a journal that is read; far above what `Limits::journal_bytes` is set to.
+const LONGEST: usize = 256 << 20;
 
 impl Digest {
     pub(crate) fn of(bytes: &[u8]) -> Self {
@@ -133,6 +135,9 @@ impl Writer {
         if journal.is_empty() {
             return Ok((Vec::new(), writer));
         }
+        if journal.len() > LONGEST {
+            return Err(FormatError::TooLarge { what: WHAT, bytes: journal.len(), limit: LONGEST });
+        }
         let mut rest = match journal.strip_prefix(MARK) {
             Some([VERSION, rest @ ..]) => rest,
             Some([found, ..]) if *found > VERSION => {
@@ -181,6 +186,8 @@ pub(crate) struct Journal {
     effect_since_checkpoint: bool,
     /// Whether an effect was noted in this run.
     effect_in_run: bool,
+    /// Whether the job can't go on from a checkpoint, so that only a replay brings it back from any effect of its run.
+    replay_only: bool,
     /// Whether it was given up, because it grew too long while a checkpoint was enough to come back.
     given_up: bool,
     /// The questions whether to stop that the guest has asked, and what it was told last.
@@ -248,6 +255,12 @@ impl Journal {
         self
     }
 
+    /// For a job that can't go on from a checkpoint.
+    pub(crate) fn replay_only(mut self) -> Self {
+        self.replay_only = true;
+        self
+    }
+
     pub(crate) fn trace(&mut self, replayed: impl FnOnce() -> Replayed) {
         if let Some(trace) = &mut self.trace {
             trace.push(replayed());
@@ -311,7 +324,7 @@ impl Journal {
         match self.replay.pop_front() {
             None => Ok(Known::New),
             Some(JournalEntry::Checkpoint { state: known, durable }) if known == state => {
-                self.effect_since_checkpoint &= !durable;
+                self.effect_since_checkpoint &= !durable || self.replay_only;
                 Ok(Known::Replayed(durable))
             }
             Some(other) => Err(diverged(&other, &JournalEntry::Checkpoint { state, durable: true })),
@@ -334,7 +347,7 @@ impl Journal {
         self.append(&JournalEntry::Checkpoint { state, durable });
         if durable {
             self.pending.clear();
-            self.effect_since_checkpoint = false;
+            self.effect_since_checkpoint &= self.replay_only;
         }
     }
 

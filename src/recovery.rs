@@ -31,7 +31,9 @@ impl Recovery {
         let base = Checkpoint::decode(&saved.base)?;
         let newest = Checkpoint::decode(&saved.newest)?;
         let (entries, writer) = Writer::follow(&saved.journal)?;
-        let passed = newest.sequence.checked_sub(base.sequence).filter(|_| newest.job_id == base.job_id);
+        let same_job =
+            (newest.job_id, &newest.extension, &newest.job) == (base.job_id, &base.extension, &base.job);
+        let passed = newest.sequence.checked_sub(base.sequence).filter(|_| same_job);
         let passed = passed.ok_or(FormatError::Damaged { what: "job" })?;
         let since_newest = since(&entries, passed).ok_or(FormatError::Damaged { what: "journal" })?;
         let has_effect = |entries: &[JournalEntry]| {

@@ -11,7 +11,8 @@ use crate::{Checkpoint, JobRecord};
 ///
 /// - **A change is atomic.** After an error, a crash or a power cut at any instant, all of it is there or nothing.
 /// - **An acknowledged change is durable.** Once [`Store::change`] has returned `Ok`, it outlives a power cut, and so do
-///   all changes before it. After an error the store is as it was, or the change is there all the same.
+///   all changes before it. After an error the store is as it was, so that the change can be made again; only after a power
+///   cut that follows the error it may be there all the same.
 /// - **Changes of one job are in order.** A later change is never there without the earlier ones.
 /// - **What can't be read is kept.** A store returns the bytes that it has, and never drops or overwrites any because it
 ///   can't make sense of them.
@@ -93,6 +94,12 @@ impl Commit {
     #[must_use]
     pub fn new(journal: Vec<u8>, checkpoint: Option<Checkpoint>) -> Self {
         Self { journal, checkpoint: checkpoint.map(Arc::new), ..Self::default() }
+    }
+
+    /// The commit that begins a run: the newest checkpoint is the base from now on.
+    #[must_use]
+    pub fn next_run() -> Self {
+        Self { new_run: true, ..Self::default() }
     }
 
     /// The commit of a job that goes on from this checkpoint, whatever it did since the one before: where

@@ -57,6 +57,9 @@ impl Extension {
             return Ok(checkpoint.clone());
         }
         let job = self.find_job(&checkpoint.job).map_err(UpgradeError::Start)?;
+        if !job.resumable && checkpoint.sequence > 0 {
+            return Err(UpgradeError::Start(StartError::NotResumable(checkpoint.job.clone())));
+        }
         let (from, to) = (checkpoint.state_version, self.manifest().state_version());
         if from == 0 || to == 0 {
             return Err(UpgradeError::NoVersion);
@@ -79,7 +82,8 @@ impl Extension {
             extension_version: self.manifest().version().to_owned(),
             state_version: to,
             module_hash: self.module().hash,
-            sequence: checkpoint.sequence.saturating_add(1),
+            // What has not run yet has still not run.
+            sequence: if checkpoint.sequence == 0 { 0 } else { checkpoint.sequence.saturating_add(1) },
             state,
             ..checkpoint.clone()
         })

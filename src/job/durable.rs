@@ -116,6 +116,7 @@ impl Job {
                 if durable {
                     self.note_durable(checkpoint);
                 }
+                self.bound_journal()?;
                 Ok(checkpointed(trap, durable))
             }
         }
@@ -155,13 +156,14 @@ impl Job {
         if let Some(journal) = self.journal_mut() {
             journal.checkpointed(state, false);
         }
+        self.bound_journal()?;
         Ok(checkpointed(trap, false))
     }
 
     /// What a store should keep of a run that is over, so that it can be replayed: what no commit has taken.
     #[must_use]
     pub fn last_commit(&self) -> Option<Commit> {
-        let pending = self.journal()?.pending();
+        let pending = self.journal().filter(|_| !self.is_cut)?.pending();
         (!pending.is_empty()).then(|| self.make_commit(pending.to_vec(), None))
     }
 
@@ -178,9 +180,16 @@ impl Job {
     }
 
     fn note_reply(&mut self, json: &[u8]) -> Result<(), Fault> {
+        if let Some(journal) = self.journal_mut() {
+            journal.reply(json);
+        }
+        self.bound_journal()
+    }
+
+    /// Holds the journal to its limit: gives it up where it is not needed, else ends the job.
+    fn bound_journal(&mut self) -> Result<(), Fault> {
         let limit = self.extension.limits().journal_bytes;
         let Some(journal) = self.journal_mut() else { return Ok(()) };
-        journal.reply(json);
         if journal.bytes() > limit && !journal.is_given_up() && !journal.give_up() {
             return Err(self.journal_too_long());
         }
@@ -194,8 +203,7 @@ impl Job {
 
     /// Whether the guest should be entered again: its journal or its replay would get too long, or somebody wants it.
     pub(super) fn is_to_reenter(&self) -> bool {
-        let resumable = self.extension.job(&self.name).is_some_and(|job| job.resumable);
-        if !resumable || self.is_replaying() {
+        if !self.is_resumable() || self.is_replaying() {
             return false;
         }
         let limits = self.extension.limits();
@@ -213,7 +221,8 @@ impl Job {
             Then::Call(_) | Then::Reply(_) => journal.pending().to_vec(),
         });
         let checkpoint = match &then {
-            Then::Checkpoint(checkpoint) => Some(checkpoint.clone()),
+            // From one that it can't go on from nobody would.
+            Then::Checkpoint(checkpoint) => Some(checkpoint.clone()).filter(|_| self.is_resumable()),
             Then::Call(_) | Then::Reply(_) => None,
         };
         self.commits = self.commits.saturating_add(1);
@@ -251,6 +260,10 @@ impl Job {
     }
 
     fn note_durable(&mut self, checkpoint: Arc<Checkpoint>) {
+        if !self.is_resumable() {
+            self.context.with_report(|report| report.checkpoints = report.checkpoints.saturating_add(1));
+            return;
+        }
         self.newest.start.state.clone_from(&checkpoint.state);
         self.newest.sequence = checkpoint.sequence;
         self.newest.calls = checkpoint.calls;

@@ -46,6 +46,8 @@ pub struct Job {
     new_run: bool,
     commits: u64,
     checkpoint: Option<Arc<Checkpoint>>,
+    /// The job was stopped while a commit was under way: what is pending may be stored already.
+    is_cut: bool,
     phase: Phase,
     meter: Meter,
     /// What the guest's function that runs has returned, once it has. A `plugin_init` may return nothing: `results` is
@@ -107,6 +109,8 @@ impl Job {
         let context = entry.context().clone();
         context.with_report(|report| report.clone_from(&base.report));
         let new_run = !journal.is_replaying();
+        let resumable = extension.job(&name).is_some_and(|job| job.resumable);
+        let journal = if resumable { journal } else { journal.replay_only() };
         let role = JobRole {
             context: context.clone(),
             calls: base.calls,
@@ -136,6 +140,7 @@ impl Job {
             new_run,
             commits: 0,
             checkpoint: None,
+            is_cut: false,
             newest: base,
             phase: Phase::New,
             meter,
@@ -237,7 +242,10 @@ impl Job {
             Phase::Calling(..) | Phase::Committing(..) if interrupt == Interrupt::None => {
                 return Err(OutOfTurn::Waits);
             }
-            Phase::Calling(..) | Phase::Committing(..) => return Ok(self.stop(interrupt)),
+            Phase::Calling(..) | Phase::Committing(..) => {
+                self.is_cut |= matches!(self.phase, Phase::Committing(..)) && interrupt == Interrupt::Cancel;
+                return Ok(self.stop(interrupt));
+            }
             Phase::New | Phase::Returning(..) => 0,
             Phase::Suspended(call) => call.required_fuel(),
         };
@@ -339,8 +347,12 @@ impl Job {
 
     /// Whether the guest can be expected to stop by itself: it asks, and can go on later from where it stopped.
     pub(crate) fn heeds(&self, interrupt: Interrupt) -> bool {
-        let resumable = self.extension.job(&self.name).is_some_and(|job| job.resumable);
-        self.role().is_some_and(|role| role.asks) && (resumable || interrupt == Interrupt::Cancel)
+        self.role().is_some_and(|role| role.asks) && (self.is_resumable() || interrupt == Interrupt::Cancel)
+    }
+
+    /// Whether the job can go on from a checkpoint.
+    fn is_resumable(&self) -> bool {
+        self.extension.job(&self.name).is_some_and(|job| job.resumable)
     }
 
     /// What the guest gets to hear when it asks.

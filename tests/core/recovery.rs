@@ -378,3 +378,87 @@ fn interrupts_are_told_again_at_the_same_question() {
     let puts: Vec<u32> = world.effects.values().map(|payload| number(&payload[..4])).collect();
     assert_eq!(puts, [0, 1, 2]);
 }
+
+/// A job that can't go on from a checkpoint: it takes one all the same, and then has two effects, each with the first
+/// byte of the state that it was dispatched with.
+fn not_resumable() -> Extension {
+    let job = job_body(
+        r"(i32.store8 (i32.const 200) (i32.load8_u (local.get 2)))
+          (i32.store8 (i32.const 300) (i32.const 9))
+          (drop (call $checkpoint (i32.const 64) (i32.const 300) (i32.const 1)))
+          (drop (call $call (i32.const 150) (i32.const 13) (i32.const 0) (i32.const 200) (i32.const 1)))
+          (drop (call $call (i32.const 150) (i32.const 13) (i32.const 0) (i32.const 200) (i32.const 1)))
+          (i32.const 0)",
+    );
+    let init = r#"(func (export "plugin_init") (result i32)
+        (call $register (i32.const 128) (i32.const 2) (i32.const 136) (i32.const 10) (i32.const 0)))"#;
+    load(&format!("(data (i32.const 150) \"action:kv.put\") {init} {job}"), &Limits::default()).unwrap()
+}
+
+#[test]
+fn a_job_that_is_not_resumable_is_replayed_from_its_dispatch() {
+    for first in 0..20 {
+        for second in 0..20 {
+            let mut world = World::new(&Limits::default());
+            world.extension = not_resumable();
+            let start = world.extension.first_checkpoint("go", &with_state(&[5])).unwrap().encode();
+            world.saved = Saved { base: start.clone(), newest: start, ..Saved::default() };
+            let ended = world.run(first, || false).is_some() || world.run(second, || false).is_some();
+            if !ended {
+                let outcome = world.run(usize::MAX, || false);
+                assert_eq!(outcome, Some(Outcome::Completed), "cut off after {first} and {second}");
+            }
+            assert!(world.effects.values().all(|payload| *payload == [5]), "{:?}", world.effects);
+            assert_eq!(world.effects.len(), 2);
+        }
+    }
+}
+
+#[test]
+fn checkpoints_do_not_get_around_the_journals_limit() {
+    let limits = Limits { journal_bytes: 1_000, state_bytes: 10, ..Limits::default() };
+    for bytes in [1, 11] {
+        let body = format!(
+            "(loop (drop (call $checkpoint (i32.const 64) (i32.const 300) (i32.const {bytes})))
+                (br_if 0 (i32.lt_u (local.tee 3 (i32.add (local.get 3) (i32.const 1))) (i32.const 2000)))) (i32.const 0)"
+        );
+        let mut world = World::new(&limits);
+        world.extension = load(&job_body(&body), &limits).unwrap();
+        let start = world.extension.first_checkpoint("go", &with_state(b"")).unwrap().encode();
+        world.saved = Saved { base: start.clone(), newest: start, ..Saved::default() };
+        assert_eq!(world.run(usize::MAX, || false), Some(Outcome::Completed));
+        assert!(world.saved.journal.len() < 1_100, "{} bytes", world.saved.journal.len());
+    }
+}
+
+#[test]
+fn what_is_left_of_a_cancelled_job_is_a_whole_journal() {
+    let mut world = World::new(&Limits::default());
+    let mut job =
+        world.extension.recover(&Registry::default(), Recovery::new(&world.saved).unwrap()).unwrap();
+    world.left = usize::MAX;
+    let mut step = job.step(SLICE, 0).unwrap();
+    loop {
+        step = match step {
+            Step::Call(call) => {
+                let Ok(json) = world.carry_out(&call) else { panic!("cut off") };
+                job.answer(reply(&call, Ok(json)), 0).unwrap()
+            }
+            Step::Commit(commit) => {
+                // The store takes it, and before it has said so the job is cancelled.
+                assert!(world.store(&commit).is_ok());
+                job.context().control().cancel();
+                job.step(SLICE, 0).unwrap()
+            }
+            Step::Finished(outcome) => {
+                assert_eq!(outcome, Outcome::Cancelled);
+                break;
+            }
+            _ => job.step(SLICE, 0).unwrap(),
+        };
+    }
+    if let Some(commit) = job.last_commit() {
+        assert!(world.store(&commit).is_ok());
+    }
+    assert!(Recovery::new(&world.saved).is_ok());
+}

@@ -39,7 +39,9 @@ fn a_state_of_the_same_version_is_taken_as_it_is() {
     let (old, new) = (version(3, ""), version(3, "(global i32 (i32.const 0))"));
     assert_ne!(old.module().hash, new.module().hash);
     let upgraded = new.upgrade(&checkpoint(&old, b"\x05")).unwrap();
-    assert_eq!((upgraded.sequence, upgraded.module_hash), (1, new.module().hash));
+    assert_eq!((upgraded.sequence, upgraded.module_hash), (0, new.module().hash), "it has not run yet");
+    let later = Checkpoint { sequence: 4, ..checkpoint(&old, b"\x05") };
+    assert_eq!(new.upgrade(&later).unwrap().sequence, 5);
     assert_eq!(items(&new, &upgraded), 5);
     assert_eq!(new.upgrade(&upgraded).unwrap(), upgraded, "it is of this module already");
 }

@@ -113,18 +113,8 @@ impl Manager {
             Change { record: None, commit: Some(Arc::new(rest)) },
         ];
         let (tell, told) = tokio::sync::oneshot::channel();
-        inner.store.change_all(id, &changes, move |result| {
-            let _ = tell.send(result);
-        });
-        if let Err(error) = told.await.unwrap_or_else(|_| Err(inner.closed())) {
-            inner.withdraw(&entry);
-            return Err(error.into());
-        }
-        if record.state.is_final() {
-            inner.withdraw(&entry);
-        } else if record.state == JobState::Queued {
-            inner.enter(&entry);
-        }
+        inner.store.change_all(id, &changes, inner.entering(entry.clone(), tell));
+        told.await.unwrap_or_else(|_| Err(inner.closed()))?;
         Ok(JobHandle::new(inner.clone(), entry))
     }
 }
@@ -152,7 +142,7 @@ fn bundle(reader: &StoreReader, id: Uuid, saved: Saved, with_extension: bool) ->
 impl Inner {
     /// Makes sure that the module of a checkpoint is here, from the bundle if need be.
     fn bring_module(
-        &self,
+        self: &Arc<Self>,
         checkpoint: &Checkpoint,
         bundled: Option<&BundledExtension>,
     ) -> Result<(), ImportError> {

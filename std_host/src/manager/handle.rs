@@ -132,7 +132,7 @@ impl Events {
     }
 
     fn is_new(&self, event: &JobEvent) -> bool {
-        event.seq > self.seen || (!event.kind.is_kept() && event.seq >= self.seen)
+        event.seq > self.seen || event.kind.is_final() || (!event.kind.is_kept() && event.seq >= self.seen)
     }
 
     async fn catch_up(&mut self) -> Result<(), StoreError> {
@@ -146,6 +146,8 @@ impl Events {
         loop {
             let history = self.inner.store.reader().events(self.job, self.seen, PAGE)?;
             let count = history.lines.len();
+            // The last events before a crash may be lost, and their numbers are given again.
+            self.seen = self.seen.min(history.last);
             for line in history.lines {
                 self.seen = line.seq;
                 let kind: EventKind = match serde_json::from_str(&line.data) {

@@ -7,11 +7,11 @@
 //!               └─ paused ◄──┘
 //! ```
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use toehold::{
     Change, Commit, Failure, FailureCause, Interrupt, Job, JobRecord, JobStart, JobState, LastWords, Outcome,
-    Report, Uuid,
+    Report, UnixMillis, Uuid,
 };
 use tokio::sync::oneshot;
 
@@ -40,9 +40,9 @@ struct Ending {
 }
 
 impl Inner {
-    /// Makes a job's entry and has it written. It runs once it is entered.
+    /// Makes a job's entry and has it written. It waits for its turn from when that is durable, whoever waits for it.
     pub(super) fn prepare(
-        &self,
+        self: &Arc<Self>,
         job: &str,
         dispatch: Dispatch,
     ) -> Result<(Arc<Entry>, Written), DispatchError> {
@@ -76,17 +76,64 @@ impl Inner {
         let entry = self.reserve(id, record.clone())?;
         let (tell, told) = oneshot::channel();
         let change = Change { record: Some(record), commit: Some(Arc::new(Commit::first(checkpoint))) };
-        self.store.change(id, &change, move |result| {
-            let _ = tell.send(result);
-        });
+        self.store.change(id, &change, self.entering(entry.clone(), tell));
         Ok((entry, told))
     }
 
-    /// The job was written: it waits for its turn.
-    pub(super) fn enter(self: &Arc<Self>, entry: &Arc<Entry>) {
-        self.event(entry, EventKind::Queued);
-        self.enqueue(entry);
+    /// What becomes of a job that was given to the store for the first time, once that has answered.
+    pub(super) fn entering(
+        self: &Arc<Self>,
+        entry: Arc<Entry>,
+        tell: oneshot::Sender<Result<(), StoreError>>,
+    ) -> impl FnOnce(Result<(), StoreError>) + Send + 'static {
+        let manager = Arc::downgrade(self);
+        move |result| {
+            if let Some(manager) = manager.upgrade() {
+                match &result {
+                    Ok(()) => manager.enter(&entry),
+                    Err(_) => manager.withdraw(&entry),
+                }
+            }
+            // Who dispatched it may not wait any more.
+            let _ = tell.send(result);
+        }
+    }
+
+    /// The job was written: it waits for its turn, unless it is over or paused.
+    fn enter(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let (state, parent) = {
+            let mut now = entry.lock();
+            let (state, parent) = (now.record.state, now.record.parent);
+            match state {
+                JobState::Queued => self.tell(entry, &mut now, EventKind::Queued),
+                JobState::Paused => self.tell(entry, &mut now, EventKind::Paused { reason: None }),
+                _ => {}
+            }
+            (state, parent)
+        };
+        if state.is_final() {
+            self.withdraw(entry);
+            return;
+        }
+        let to_cancel = entry.lock().record.wanted == Interrupt::Cancel
+            || parent.is_some_and(|parent| self.is_cancelled(parent));
+        if state == JobState::Queued {
+            self.enqueue(entry);
+        }
+        if to_cancel {
+            // Its parent was cancelled while it was written.
+            let _ = self.cancel(entry);
+        }
         self.admit();
+    }
+
+    /// Whether a job was cancelled, or will be.
+    pub(super) fn is_cancelled(&self, id: Uuid) -> bool {
+        if let Some(entry) = self.live(id) {
+            return entry.lock().record.wanted == Interrupt::Cancel;
+        }
+        let record = self.store.reader().record(id);
+        matches!(record, Ok(Some(Ok(record))) if record.state == JobState::Cancelled)
     }
 
     /// The job could not be written: there is none.
@@ -106,19 +153,12 @@ impl Inner {
                 prepared => prepared?,
             };
             match written.blocking_recv().unwrap_or_else(|_| Err(self.closed())) {
-                Ok(()) => {
-                    self.enter(&entry);
-                    return Ok(entry.id);
-                }
+                Ok(()) => return Ok(entry.id),
+                // On a thread that only this call has.
                 Err(StoreError::Full { .. }) => {
-                    self.withdraw(&entry);
-                    // On a thread that only this call has.
                     std::thread::sleep(std::time::Duration::from_millis(AGAIN_MS));
                 }
-                Err(error) => {
-                    self.withdraw(&entry);
-                    return Err(error.into());
-                }
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -154,9 +194,8 @@ impl Inner {
             // Written with whatever is written of it next: that it runs need not outlive a crash.
             now.record.started_at.get_or_insert_with(unix_now);
             let attempt = now.record.attempt;
+            self.tell(&entry, &mut now, EventKind::Running { attempt });
             drop(now);
-            entry.show(JobState::Running);
-            self.event(&entry, EventKind::Running { attempt });
             if let Some(worker) = self.workers.get(worker) {
                 // A worker that has ended has ended with the manager.
                 let _ = worker.send(Message::Start(entry));
@@ -198,27 +237,31 @@ impl Inner {
     /// Asks a job to stop for now.
     pub(super) fn pause(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
         let mut now = entry.lock();
+        let mut stopped = false;
         match now.state() {
             JobState::Queued => {
                 let place = now.place(entry.id);
-                if self.lock().queue.remove(now.record.extension(), place) || now.record.retry_at.is_some() {
+                stopped = self.lock().queue.remove(now.record.extension(), place)
+                    || now.record.retry_at.take().is_some();
+                if stopped {
                     now.record.state = JobState::Paused;
-                    now.record.retry_at = None;
                 }
-                now.want(Interrupt::Pause);
+                // A cancel stays.
+                if now.record.wanted == Interrupt::None {
+                    now.want(Interrupt::Pause);
+                }
             }
             JobState::Running if now.record.wanted == Interrupt::None => now.want(Interrupt::Pause),
             JobState::Running | JobState::Paused => {}
             state => return Err(JobError::Over { id: entry.id, state }),
         }
         let written = self.write_and_tell(entry.id, &mut now);
-        let (state, worker) = (now.record.state, now.worker);
+        let worker = now.worker;
+        if stopped {
+            self.tell(entry, &mut now, EventKind::Paused { reason: None });
+        }
         drop(now);
         self.wake(entry.id, worker);
-        if state == JobState::Paused {
-            entry.show(state);
-            self.event(entry, EventKind::Paused { reason: None });
-        }
         Ok(written)
     }
 
@@ -241,13 +284,12 @@ impl Inner {
         let written = self.write_and_tell(entry.id, &mut now);
         let (worker, place, extension) = (now.worker, now.place(entry.id), now.record.extension().to_owned());
         if queued {
+            self.tell(entry, &mut now, EventKind::Queued);
             self.lock().queue.push(&extension, place);
         }
         drop(now);
         self.wake(entry.id, worker);
         if queued {
-            entry.show(JobState::Queued);
-            self.event(entry, EventKind::Queued);
             self.admit();
         }
         Ok(written)
@@ -255,6 +297,12 @@ impl Inner {
 
     /// Asks a job to stop for good, and all that it has dispatched.
     pub(super) fn cancel(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
+        let written = self.cancel_one(entry)?;
+        self.cancel_children(entry.id);
+        Ok(written)
+    }
+
+    fn cancel_one(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
         let mut now = entry.lock();
         let ended = match now.state() {
             JobState::Queued => {
@@ -283,22 +331,26 @@ impl Inner {
             self.wake(entry.id, worker);
             written
         };
-        self.cancel_children(entry.id);
         Ok(written)
     }
 
-    pub(super) fn cancel_children(self: &Arc<Self>, parent: Uuid) {
-        let children = self.store.reader().children(parent).unwrap_or_else(|error| {
-            log::error!("the jobs that {parent} dispatched can't be found, and are not cancelled: {error}");
-            Vec::new()
-        });
-        let entries: Vec<_> = {
-            let jobs = self.lock();
-            children.iter().filter_map(|child| jobs.entries.get(&child.id).cloned()).collect()
-        };
-        for entry in entries {
-            // One that is over needs no cancelling.
-            let _ = self.cancel(&entry);
+    /// Cancels all that a job has dispatched, and what those have: one after the other, however deep that goes.
+    fn cancel_children(self: &Arc<Self>, parent: Uuid) {
+        let (mut parents, mut seen) = (vec![parent], HashSet::from([parent]));
+        while let Some(parent) = parents.pop() {
+            let children = self.store.reader().children(parent).unwrap_or_else(|error| {
+                log::error!(
+                    "the jobs that {parent} dispatched can't be found, and are not cancelled: {error}"
+                );
+                Vec::new()
+            });
+            for child in children.into_iter().filter(|child| seen.insert(child.id)) {
+                if let Some(entry) = self.live(child.id) {
+                    // One that is over needs no cancelling.
+                    let _ = self.cancel_one(&entry);
+                }
+                parents.push(child.id);
+            }
         }
     }
 
@@ -318,9 +370,8 @@ impl Inner {
         self.free(&now);
         now.record.state = JobState::Paused;
         self.write(entry.id, &mut now);
+        self.tell(entry, &mut now, EventKind::Paused { reason: None });
         drop(now);
-        entry.show(JobState::Paused);
-        self.event(entry, EventKind::Paused { reason: None });
         self.admit();
         true
     }
@@ -344,9 +395,8 @@ impl Inner {
         now.record.state = JobState::Paused;
         self.write(entry.id, &mut now);
         let reason = now.record.reason.clone();
+        self.tell(entry, &mut now, EventKind::Paused { reason });
         drop(now);
-        entry.show(JobState::Paused);
-        self.event(entry, EventKind::Paused { reason });
         self.admit();
         None
     }
@@ -360,9 +410,16 @@ impl Inner {
         }
         now.record.state = JobState::Queued;
         let (place, extension) = (now.place(entry.id), now.record.extension().to_owned());
+        self.tell(entry, &mut now, EventKind::Queued);
         self.lock().queue.push(&extension, place);
         drop(now);
-        entry.show(JobState::Queued);
+        // Not at once: were the two of different minds about how many may run, this would never end.
+        let manager = Arc::downgrade(self);
+        self.after(AGAIN_MS, move || {
+            if let Some(manager) = manager.upgrade() {
+                manager.admit();
+            }
+        });
     }
 
     /// A worker can't go on with a job: it is paused for this reason, and the store keeps what it has.
@@ -380,9 +437,8 @@ impl Inner {
         now.record.wanted = Interrupt::Pause;
         now.record.reason.clone_from(&reason);
         self.write(entry.id, &mut now);
+        self.tell(entry, &mut now, EventKind::Paused { reason });
         drop(now);
-        entry.show(JobState::Paused);
-        self.event(entry, EventKind::Paused { reason });
         self.admit();
     }
 
@@ -392,19 +448,18 @@ impl Inner {
         if now.stuck == reason {
             return;
         }
-        let state = if reason.is_some() { JobState::Paused } else { now.record.state };
         now.stuck.clone_from(&reason);
         let attempt = now.record.attempt;
-        drop(now);
-        entry.show(state);
         let kind = match reason {
             Some(reason) => {
                 log::error!("job {} is paused: {reason}", entry.id);
                 EventKind::Paused { reason: Some(reason) }
             }
-            None => EventKind::Running { attempt },
+            None if now.record.state == JobState::Running => EventKind::Running { attempt },
+            // It was asked to stand still meanwhile, and was told so.
+            None => return,
         };
-        self.event(entry, kind);
+        self.tell(entry, &mut now, kind);
     }
 
     /// A worker's job has failed: it is tried again, or has failed for good.
@@ -454,24 +509,25 @@ impl Inner {
         }
         self.write(entry.id, &mut now);
         let (attempt, state) = (now.record.attempt, now.record.state);
+        self.tell(entry, &mut now, EventKind::Retry { attempt, at, error });
         drop(now);
-        entry.show(state);
-        self.event(entry, EventKind::Retry { attempt, at, error });
         if state == JobState::Queued {
-            self.retry_after(entry, wait);
+            self.retry_after(entry, at, wait);
         }
         self.admit();
     }
 
     /// Has a job that waits for another attempt queued when that is due.
-    pub(super) fn retry_after(self: &Arc<Self>, entry: &Arc<Entry>, wait_ms: u64) {
+    pub(super) fn retry_after(self: &Arc<Self>, entry: &Arc<Entry>, at: UnixMillis, wait_ms: u64) {
         let (manager, entry) = (Arc::downgrade(self), entry.clone());
         self.after(wait_ms, move || {
             let Some(manager) = manager.upgrade() else { return };
             let mut now = entry.lock();
-            if now.record.state != JobState::Queued || now.record.retry_at.take().is_none() {
+            // It may be waiting for a later one by now.
+            if now.record.state != JobState::Queued || now.record.retry_at != Some(at) {
                 return;
             }
+            now.record.retry_at = None;
             let (place, extension) = (now.place(entry.id), now.record.extension().to_owned());
             manager.lock().queue.push(&extension, place);
             drop(now);
@@ -531,11 +587,7 @@ impl Inner {
             match result {
                 Ok(()) => {
                     let Some(record) = change.record else { return };
-                    let state = record.state;
-                    let mut now = entry.lock();
-                    (now.record, now.stuck) = (record, None);
-                    drop(now);
-                    manager.over(&entry, state, kind);
+                    manager.over(&entry, record, kind);
                     if let Some(tell) = tell {
                         let _ = tell.send(Ok(()));
                     }
@@ -555,15 +607,17 @@ impl Inner {
     }
 
     /// A job is over, and that is durable.
-    fn over(&self, entry: &Arc<Entry>, state: JobState, kind: EventKind) {
-        self.event(entry, kind);
+    fn over(&self, entry: &Arc<Entry>, record: JobRecord, kind: EventKind) {
+        let mut now = entry.lock();
+        (now.record, now.stuck) = (record, None);
+        self.tell(entry, &mut now, kind);
+        drop(now);
         let prune = {
             let mut jobs = self.lock();
             jobs.entries.remove(&entry.id);
             jobs.ended += 1;
             jobs.ended.is_multiple_of(PRUNE_EVERY)
         };
-        entry.show(state);
         if prune {
             let (store, retention) = (self.store.clone(), self.config.retention);
             self.spawn_blocking(move || {

@@ -39,7 +39,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use toehold::{LogLevel, LogLine, Registry, Uuid};
+use toehold::{JobState, LogLevel, LogLine, Registry, Uuid};
 use tokio::{
     runtime::Runtime,
     sync::{broadcast, oneshot},
@@ -57,7 +57,7 @@ pub(crate) use list::list;
 pub(crate) use status::hex;
 
 use self::{
-    entry::{Entry, unix_now},
+    entry::{Entry, Now, unix_now},
     modules::Modules,
     platform::Message,
     queue::Queue,
@@ -193,11 +193,7 @@ impl Manager {
     /// [`DispatchError`] says why not; then there is no such job.
     pub async fn dispatch(&self, job: &str, dispatch: Dispatch) -> Result<JobHandle, DispatchError> {
         let (entry, written) = self.inner.prepare(job, dispatch)?;
-        if let Err(error) = written.await.unwrap_or_else(|_| Err(self.inner.closed())) {
-            self.inner.withdraw(&entry);
-            return Err(error.into());
-        }
-        self.inner.enter(&entry);
+        written.await.unwrap_or_else(|_| Err(self.inner.closed()))?;
         Ok(JobHandle::new(self.inner.clone(), entry))
     }
 
@@ -350,21 +346,28 @@ impl Inner {
 
     /// Tells of an event those who listen, and keeps it if it is of that kind.
     fn event(&self, entry: &Entry, kind: EventKind) {
+        self.event_of(entry, &mut entry.lock(), kind);
+    }
+
+    /// As [`Inner::event`], under the entry's lock: so that the store and those who listen get a job's events in order.
+    fn event_of(&self, entry: &Entry, now: &mut Now, kind: EventKind) {
         let at = unix_now();
         let kept = kind.is_kept();
-        let event = {
-            let mut now = entry.lock();
-            now.events += u64::from(kept);
-            let event = JobEvent { job_id: entry.id, seq: now.events, at, kind };
-            if kept {
-                // Under the lock, so that the store numbers them as they are numbered here.
-                let data = serde_json::to_string(&event.kind).unwrap_or_default();
-                self.store.append_event(entry.id, at, event.kind.name(), &data);
-            }
-            event
-        };
+        now.events += u64::from(kept);
+        let event = JobEvent { job_id: entry.id, seq: now.events, at, kind };
+        if kept {
+            let data = serde_json::to_string(&event.kind).unwrap_or_default();
+            self.store.append_event(entry.id, at, event.kind.name(), &data);
+        }
         // Nobody may be listening.
         let _ = self.hub.send(Arc::new(event));
+    }
+
+    /// Shows a job's state to those who wait for one, and tells of the event that made it. Under the entry's lock, so that
+    /// nobody sees an older state after a newer one.
+    fn tell(&self, entry: &Entry, now: &mut Now, kind: EventKind) {
+        entry.show(if now.stuck.is_some() { JobState::Paused } else { now.record.state });
+        self.event_of(entry, now, kind);
     }
 
     /// Keeps lines that a job logged.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use toehold::{Change, Commit, FormatError, Interrupt, JobRecord, JobState, Recovery, StartError};
+use toehold::{Change, Checkpoint, Commit, Interrupt, JobRecord, JobState, Recovery, StartError};
 
 use super::{
     EventKind, Inner, ManagerError,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Installed,
     extensions::install,
-    store::{self, Listed, StoredModule},
+    store::{Listed, StoreError, StoredModule},
 };
 
 /// Why a job did not come into memory.
@@ -49,9 +49,17 @@ impl Inner {
             }
             Err(error) => log::error!("{error}"),
         }
-        for installed in self.extensions.list() {
-            self.note_limit(&installed);
+        let installed = self.extensions.list();
+        for one in &installed {
+            self.note_limit(one);
         }
+        // Only now, when nothing is dispatched meanwhile: a job must not lose its module before it is written.
+        let keep: Vec<_> = installed.iter().map(|one| one.extension().module().hash).collect();
+        self.store.prune_modules(&keep, |result| {
+            if let Err(error) = result {
+                log::warn!("modules that no job needs could not be removed: {error}");
+            }
+        });
         Ok(())
     }
 
@@ -63,7 +71,7 @@ impl Inner {
     }
 
     /// Keeps the module of an extension in the store, for as long as a job runs on it.
-    pub(super) fn keep_module(&self, installed: &Installed) {
+    pub(super) fn keep_module(self: &Arc<Self>, installed: &Installed) {
         let extension = installed.extension();
         let hash = extension.module().hash;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,8 +86,12 @@ impl Inner {
             added_at: unix_now(),
         };
         // Written before the job that comes after it, so that none is without its module.
+        let manager = Arc::downgrade(self);
         self.store.put_module(module, move |result| {
             if let Err(error) = result {
+                if let Some(manager) = manager.upgrade() {
+                    manager.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
+                }
                 log::error!(
                     "module {} is not kept, and jobs can't go on with it once it is replaced: {error}",
                     hex(&hash)
@@ -105,9 +117,7 @@ impl Inner {
                 (_, Interrupt::Pause) | (JobState::Paused, _) => JobState::Paused,
                 _ => JobState::Queued,
             };
-            if let Some(parent) = record.parent
-                && self.store.reader().record(parent)?.is_some_and(|parent| is_cancelled(&parent))
-            {
+            if record.parent.is_some_and(|parent| self.is_cancelled(parent)) {
                 record.wanted = Interrupt::Cancel;
                 record.state = JobState::Queued;
             }
@@ -132,7 +142,7 @@ impl Inner {
         for (entry, at) in retries {
             // A clock that was put back must not keep it waiting for longer than it ever would.
             let wait = at.saturating_sub(unix_now()).min(self.config.backoff_ms.saturating_mul(1 << 9));
-            self.retry_after(&entry, wait);
+            self.retry_after(&entry, at, wait);
         }
         Ok(())
     }
@@ -156,6 +166,28 @@ impl Inner {
         }
     }
 
+    /// Has a checkpoint of another module take the place of all that the store has of a job's runs.
+    fn write_upgrade(&self, entry: &Entry, upgraded: &Checkpoint) -> Result<(), StoreError> {
+        let mut now = entry.lock();
+        let before = std::mem::replace(&mut now.record.module_hash, upgraded.module_hash);
+        let upgrade = Commit::upgrade(upgraded.clone());
+        let changes = [
+            Change { record: Some(now.record.clone()), commit: Some(Arc::new(upgrade)) },
+            // Once more, so that it is the base as well.
+            Change { record: None, commit: Some(Arc::new(Commit::next_run())) },
+        ];
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        self.store.change_all(entry.id, &changes, move |result| {
+            let _ = tell.send(result);
+        });
+        drop(now);
+        let written = told.recv().unwrap_or_else(|_| Err(self.closed()));
+        if written.is_err() {
+            entry.lock().record.module_hash = before;
+        }
+        written
+    }
+
     /// The module that a job goes on with: that which is installed, if the job can, else its own.
     fn module_for(
         self: &Arc<Self>,
@@ -168,17 +200,15 @@ impl Inner {
         if let Some(installed) = other.filter(|_| !recovery.is_replay()) {
             match installed.extension().upgrade(newest) {
                 Ok(upgraded) => {
-                    let commit = Arc::new(Commit::upgrade(upgraded.clone()));
-                    let version = upgraded.extension_version.clone();
                     self.keep_module(&installed);
-                    let mut now = entry.lock();
-                    now.record.module_hash = upgraded.module_hash;
-                    let change = Change { record: Some(now.record.clone()), commit: Some(commit) };
-                    drop(now);
-                    store::wait(&self.store, |done| self.store.change(entry.id, &change, done))
-                        .map_err(|error| error.to_string())?;
-                    self.event(entry, EventKind::Upgraded { version });
-                    return Ok((Recovery::from(upgraded), self.modules.installed(&installed)));
+                    match self.write_upgrade(entry, &upgraded) {
+                        Ok(()) => {
+                            let version = upgraded.extension_version.clone();
+                            self.event(entry, EventKind::Upgraded { version });
+                            return Ok((Recovery::from(upgraded), self.modules.installed(&installed)));
+                        }
+                        Err(error) => log::warn!("job {} stays on its module: {error}", entry.id),
+                    }
                 }
                 Err(reason) => log::info!(
                     "job {} goes on with version {} of {}: {reason}",
@@ -192,8 +222,4 @@ impl Inner {
         let module = self.modules.get(&extension, hash, &self.extensions, &self.store);
         Ok((recovery, module.map_err(|error| error.to_string())?))
     }
-}
-
-fn is_cancelled(record: &Result<JobRecord, FormatError>) -> bool {
-    record.as_ref().is_ok_and(|record| record.state == JobState::Cancelled)
 }

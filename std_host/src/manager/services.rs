@@ -89,6 +89,12 @@ struct Child {
 }
 
 #[derive(Serialize)]
+struct Got<'a> {
+    value: &'a RawValue,
+    version: u64,
+}
+
+#[derive(Serialize)]
 struct Listed<'a> {
     key: &'a str,
     version: u64,
@@ -106,7 +112,7 @@ pub(super) fn start(
     let reply_to = Box::new(reply_to);
     let started = match call.method.as_str() {
         "action:kv.put" | "action:kv.delete" => change_kv(manager, entry, call, reply_to),
-        "action:kv.get" | "query:kv.get" => get(manager, call).map(Started::ready),
+        "action:kv.get" | "query:kv.get" => get(manager, call).map(|json| Started::Ready(Ok(json))),
         "action:kv.list" | "query:kv.list" => list(manager, call).map(Started::ready),
         "action:sleep" => sleep(manager, entry, call, now),
         "query:job.attempt" => {
@@ -151,7 +157,7 @@ fn offer_kv(manager: Arc<Inner>, entry: Arc<Entry>, call: Arc<Call>, reply_to: R
         let (entry, call) = again;
         let Some(manager) = weak.upgrade() else { return };
         match result {
-            Err(KvError::Store(error)) if !matches!(error, StoreError::Closed { .. }) => {
+            Err(KvError::Store(error @ (StoreError::Full { .. } | StoreError::Sqlite { .. }))) => {
                 manager.stuck(&entry, Some(error.to_string()));
                 let later = manager.clone();
                 manager.after(AGAIN_MS, move || offer_kv(later, entry, call, reply_to));
@@ -187,14 +193,16 @@ fn offer_kv(manager: Arc<Inner>, entry: Arc<Entry>, call: Arc<Call>, reply_to: R
     }
 }
 
-fn get(manager: &Inner, call: &Call) -> Result<Value, String> {
+fn get(manager: &Inner, call: &Call) -> Result<Vec<u8>, String> {
     let Key { key } = input(call)?;
     check_key(&key)?;
     let found = manager.store.reader().kv_get(&call.extension, &key).map_err(|error| error.to_string())?;
-    let Some(found) = found else { return Ok(serde_json::json!({ "value": null, "version": 0 })) };
-    let value: Value = serde_json::from_slice(&found.value)
-        .map_err(|error| format!("the value of {key:?} in the store is no JSON: {error}"))?;
-    Ok(serde_json::json!({ "value": value, "version": found.version }))
+    let Some(found) = found else { return Ok(br#"{"value":null,"version":0}"#.to_vec()) };
+    let version = found.version;
+    // As it was put, whatever numbers it has and however deep it is.
+    let value = String::from_utf8(found.value).ok().and_then(|text| RawValue::from_string(text).ok());
+    let value = value.ok_or_else(|| format!("the value of {key:?} in the store is no JSON"))?;
+    serde_json::to_vec(&Got { value: &value, version }).map_err(|error| error.to_string())
 }
 
 fn list(manager: &Inner, call: &Call) -> Result<Value, String> {

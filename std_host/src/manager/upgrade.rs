@@ -62,7 +62,7 @@ impl Inner {
     }
 
     /// An extension was loaded anew: jobs that may go on with it are asked to.
-    fn replaced(&self, installed: &Installed) {
+    fn replaced(self: &std::sync::Arc<Self>, installed: &Installed) {
         self.note_limit(installed);
         self.keep_module(installed);
         let extension = installed.extension();
@@ -79,11 +79,5 @@ impl Inner {
                 context.control().reenter();
             }
         }
-        let keep: Vec<_> = self.extensions.list().iter().map(|one| one.extension().module().hash).collect();
-        self.store.prune_modules(&keep, |result| {
-            if let Err(error) = result {
-                log::warn!("modules that no job needs could not be removed: {error}");
-            }
-        });
     }
 }
