@@ -1,5 +1,7 @@
 //! The std shell with a real extension, real files and the real command.
 
+#[cfg(unix)]
+mod api;
 mod bad_input;
 mod bundles;
 mod cli;
@@ -14,6 +16,7 @@ mod job_command;
 mod jobs;
 mod manager;
 mod power;
+mod races;
 mod readme;
 #[cfg(unix)]
 mod serve;
