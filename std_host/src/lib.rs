@@ -1,27 +1,29 @@
 //! Toehold on an operating system: the thin shell around the core (crate [`toehold`]) that does the I/O.
 //!
+//! - [`manager`] has the job manager: jobs that outlive the process. Most applications want [`manager::Manager`].
+//! - [`store`] is where they do: a SQLite database in a data folder.
 //! - [`ExtensionManager`] loads the extensions of a folder, and notices when their files change.
 //! - [`Operations`] are what a host application lets guests call, typed by serde.
-//! - [`Host`] dispatches jobs, each on a thread of its own, and gives a [`JobHandle`] to steer it.
-//! - [`CheckpointFolder`] is where checkpoints become durable.
+//! - [`Host`] runs jobs without a store, each on a thread of its own, with checkpoints in a [`CheckpointFolder`].
 //!
-//! The command `toehold` is all of this for a terminal; its modules are in `cli`.
+//! The command `toehold` is all of this for a terminal; its modules are in `cli`. It talks to `toehold serve` over [`api`].
 //!
 //! # Example
 //!
 //! ```no_run
-//! use std_host::{Dispatch, Host, HostConfig, Operations};
+//! use std_host::Operations;
+//! use std_host::manager::{Dispatch, Manager, ManagerConfig};
 //!
-//! let mut config = HostConfig::new("extensions", "data");
+//! # async fn app() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut operations = Operations::built_in();
 //! operations.register("query:greet", |_call, name: String| Ok::<_, String>(format!("Hello, {name}")))?;
-//! config.operations = operations;
-//! let host = Host::new(config);
-//! host.extensions().refresh()?;
+//! let manager = Manager::open(ManagerConfig { operations, ..ManagerConfig::new("data") })?;
+//! manager.add_extension("test-extension".as_ref())?;
 //! let state = br#"{"target": 10}"#.to_vec();
-//! let job = host.dispatch("test-extension:counter", Dispatch { state, ..Dispatch::default() })?;
-//! println!("{}", job.wait().outcome);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! let job = manager.dispatch("test-extension:counter", Dispatch { state, ..Dispatch::default() }).await?;
+//! println!("{}", job.wait().await.state);
+//! # Ok(())
+//! # }
 //! ```
 
 #![forbid(unsafe_code)]
