@@ -16,6 +16,8 @@
 
 mod bundles;
 mod config;
+mod dispatch;
+mod ending;
 mod entry;
 mod error;
 mod event;
@@ -29,6 +31,7 @@ mod rate;
 mod recover;
 mod services;
 mod status;
+mod steer;
 mod upgrade;
 mod worker;
 
