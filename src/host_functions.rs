@@ -14,7 +14,7 @@ use crate::{
     engine::func_type,
     fault::Fault,
     guest::{Guest, Registration, Request, Role, Within},
-    journal::{CallDigest, Digest},
+    journal_entry::{CallDigest, Digest},
     pointer::Claim,
     report::cut,
 };

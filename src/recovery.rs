@@ -1,8 +1,8 @@
 use alloc::vec::Vec;
 
 use crate::{
-    Checkpoint, Extension, FormatError, Job, JournalEntry, Registry, Saved, StartError,
-    journal::{Journal, Writer},
+    Checkpoint, Extension, FormatError, Job, JournalEntry, Registry, Saved, StartError, journal::Journal,
+    journal_entry::Writer,
 };
 
 /// What a store has of a job that was cut off, and how the job comes back from it.

@@ -13,7 +13,8 @@ use super::{Job, Phase, drive::Turn};
 use crate::{
     Call, Checkpoint, Commit, Fault, Millis, Reply, Step,
     guest::JobRole,
-    journal::{CallDigest, Digest, Diverged, Journal, Known, Replayed},
+    journal::{Diverged, Journal, Known, Replayed},
+    journal_entry::{CallDigest, Digest},
 };
 
 /// What a job does once its commit is stored.
