@@ -103,7 +103,7 @@ pub(crate) fn extension(command: &ExtensionCommand) -> Exit {
 impl Common {
     fn open(&self) -> Result<Client, Problem> {
         let settings = self.data.settings()?;
-        Client::open(&serve::config(&self.data.folder(&settings)?, &settings), Need::Write)
+        Client::open(&serve::config(&self.data.folder(&settings)?, &settings)?, Need::Write)
     }
 
     fn print(&self, value: &Value, for_people: &str) {

@@ -42,7 +42,7 @@ pub(crate) struct ServeArgs {
     /// Attempts that a job has, unless it is dispatched with another number [default: 3]
     #[arg(long, value_name = "N", env = "TOEHOLD_ATTEMPTS")]
     attempts: Option<NonZeroU32>,
-    /// Bytes that the database may have; without it what the disk holds
+    /// Bytes that the database may have, at least 1048576; without it what the disk holds
     #[arg(long, value_name = "BYTES", env = "TOEHOLD_MAX_STORE_BYTES")]
     max_store_bytes: Option<NonZeroU64>,
     /// How many jobs that are over are kept [default: 10000]
@@ -68,8 +68,11 @@ pub(crate) fn serve(args: &ServeArgs) -> Exit {
     }
 }
 
+/// Bytes that a database may be limited to, at least.
+const SMALLEST_STORE: u64 = 1 << 20;
+
 /// How a data folder's manager is set up, by a settings file alone.
-pub(crate) fn config(data: &Path, settings: &Settings) -> ManagerConfig {
+pub(crate) fn config(data: &Path, settings: &Settings) -> Result<ManagerConfig, Problem> {
     let mut config = ManagerConfig::new(data);
     let Settings { workers, running_jobs, slice, attempts, max_store_bytes, keep_jobs, keep_for, .. } =
         settings;
@@ -86,6 +89,12 @@ pub(crate) fn config(data: &Path, settings: &Settings) -> ManagerConfig {
         config.attempts = attempts.get();
     }
     if let Some(bytes) = max_store_bytes {
+        if bytes.get() < SMALLEST_STORE {
+            let message = format!(
+                "max_store_bytes is {bytes}; it must be at least {SMALLEST_STORE}, for nothing fits into less"
+            );
+            return Err(Problem::new("settings", message));
+        }
         config.store.max_bytes = Some(bytes.get());
     }
     if let Some(count) = keep_jobs {
@@ -97,7 +106,7 @@ pub(crate) fn config(data: &Path, settings: &Settings) -> ManagerConfig {
     if let Some(folders) = &settings.allow_dir {
         config.grants.folders.clone_from(folders);
     }
-    config
+    Ok(config)
 }
 
 impl ServeArgs {
@@ -112,7 +121,7 @@ impl ServeArgs {
         settings.keep_jobs = self.keep_jobs.or(settings.keep_jobs);
         settings.keep_for = self.keep_for.or(settings.keep_for);
         settings.allow_dir = self.folders()?.or(settings.allow_dir.take());
-        Ok(config(&data, &settings))
+        config(&data, &settings)
     }
 
     /// The folders of the flags, else those of the variable, which separates them as `PATH` does.

@@ -67,7 +67,7 @@ impl Common {
 
     pub(crate) fn config(&self) -> Result<ManagerConfig, Problem> {
         let settings = self.data.settings()?;
-        Ok(serve::config(&self.data.folder(&settings)?, &settings))
+        serve::config(&self.data.folder(&settings)?, &settings)
     }
 }
 
