@@ -136,13 +136,17 @@ fn add(path: &Path, common: &Common) -> Result<Exit, Problem> {
 }
 
 fn reload(id: &str, common: &Common) -> Result<Exit, Problem> {
-    let loaded: Value = common.open()?.post(&format!("/extensions/{}/reload", escaped(id)), &Value::Null)?;
+    let client = common.open()?;
+    let loaded = client.post(&format!("/extensions/{}/reload", escaped(id)), &Value::Null);
+    let loaded: Value = loaded.map_err(|problem| client.about_extension(id, problem))?;
     common.print(&loaded, &format!("{}  {}", plain(&loaded["id"]), plain(&loaded["version"])));
     Ok(Exit::Completed)
 }
 
 fn remove(id: &str, common: &Common) -> Result<Exit, Problem> {
-    common.open()?.delete(&format!("/extensions/{}", escaped(id)))?;
+    let client = common.open()?;
+    let removed = client.delete(&format!("/extensions/{}", escaped(id)));
+    removed.map_err(|problem| client.about_extension(id, problem))?;
     common.print(&json!({ "removed": id }), &format!("removed {}", printable(id)));
     Ok(Exit::Completed)
 }

@@ -103,9 +103,6 @@ pub(crate) fn config(data: &Path, settings: &Settings) -> Result<ManagerConfig, 
     if let Some(time) = keep_for {
         config.retention.keep_ms = Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     }
-    if let Some(folders) = &settings.allow_dir {
-        config.grants.folders.clone_from(folders);
-    }
     Ok(config)
 }
 
@@ -120,8 +117,20 @@ impl ServeArgs {
         settings.max_store_bytes = self.max_store_bytes.or(settings.max_store_bytes);
         settings.keep_jobs = self.keep_jobs.or(settings.keep_jobs);
         settings.keep_for = self.keep_for.or(settings.keep_for);
-        settings.allow_dir = self.folders()?.or(settings.allow_dir.take());
-        config(&data, &settings)
+        let mut config = config(&data, &settings)?;
+        // Only where jobs run. With one that is not there, no extension could be loaded.
+        config.grants.folders = self.folders()?.or(settings.allow_dir).unwrap_or_default();
+        for folder in &config.grants.folders {
+            let found = std::fs::metadata(folder).map(|found| found.is_dir());
+            let wrong = match found {
+                Ok(true) => continue,
+                Ok(false) => "is no folder".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let message = format!("--allow-dir, allow_dir: {}: {wrong}", folder.display());
+            return Err(Problem::new("settings", message));
+        }
+        Ok(config)
     }
 
     /// The folders of the flags, else those of the variable, which separates them as `PATH` does.

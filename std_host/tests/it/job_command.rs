@@ -237,6 +237,7 @@ fn settings_come_from_flags_then_variables_then_the_file() {
         }
     }
     place.fails(&["serve", "--config", "nowhere.toml"], 7, "nowhere.toml: No such file");
+    place.fails(&["serve", "--allow-dir", "nowhere"], 7, "nowhere: No such file");
     place.fails(&["serve", "--max-store-bytes", "1000"], 7, "it must be at least 1048576");
     place.fails(&["serve", "--workers", "0"], 2, "--workers");
 }

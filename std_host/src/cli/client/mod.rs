@@ -229,6 +229,19 @@ impl Client {
         Problem::new("not_running", message)
     }
 
+    /// The same problem, where it is that no extension of this id is installed, with what to do about that.
+    pub(crate) fn about_extension(&self, id: &str, problem: Problem) -> Problem {
+        if problem.code != "unknown_extension" {
+            return problem;
+        }
+        let message = format!(
+            "no extension {id:?} is installed in {}; `toehold extension add PATH` installs one, and \
+             `toehold extension list` shows those that are there",
+            self.data.display()
+        );
+        Problem { message, ..problem }
+    }
+
     fn broken(&self, error: &str) -> Problem {
         let socket = self.data.join(SOCKET_FILE);
         let message =

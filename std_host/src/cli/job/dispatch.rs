@@ -118,20 +118,11 @@ fn send(common: &Common, client: Client, new: &NewJob<'_>) -> Result<(Client, Jo
             };
             status.map(|status| (client, status))
         }
-        Err(problem) if problem.code == "unknown_extension" => Err(not_installed(&client, new.job, problem)),
-        Err(problem) => Err(problem),
+        Err(problem) => {
+            let extension = new.job.split_once(':').map_or(new.job, |(extension, _)| extension);
+            Err(client.about_extension(extension, problem))
+        }
     }
-}
-
-/// That the job's extension is not installed, and how it would be.
-fn not_installed(client: &Client, job: &str, problem: Problem) -> Problem {
-    let extension = job.split_once(':').map_or(job, |(extension, _)| extension);
-    let message = format!(
-        "no extension {extension:?} is installed in {}; `toehold extension add PATH` installs one, and \
-         `toehold extension list` shows those that are there",
-        client.data().display()
-    );
-    Problem { message, ..problem }
 }
 
 /// The state as it was given. One that is too large is refused here, since a server would not read it to its end.
