@@ -29,6 +29,7 @@ use tower::ServiceExt;
 
 use self::stream::Stream;
 use super::problem::Problem;
+#[cfg(unix)]
 pub(crate) use here::make_private;
 pub(crate) use socket::SOCKET_FILE;
 use socket::answers;
@@ -55,6 +56,7 @@ enum Transport {
 }
 
 /// Why there was no answer.
+#[cfg_attr(not(unix), allow(dead_code, reason = "without Unix sockets nobody is asked"))]
 enum NoAnswer {
     /// Nobody is there any more.
     Gone,
