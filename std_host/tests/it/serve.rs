@@ -224,6 +224,21 @@ fn a_folder_has_one_server() {
 }
 
 #[test]
+fn a_job_that_ran_when_its_server_was_killed_is_shown_as_waiting() {
+    let place = Place::new();
+    let server = place.serve();
+    let id = place.dispatch("nap", &json!({ "ms": 100_000_000 }));
+    // A sleep is written down, and with it that the job runs.
+    while place.status(&id)["sleeps_until"].is_null() {}
+    assert_eq!(place.json(&["job", "list", "--state", "running"])[0]["job_id"], id.as_str());
+    drop(server);
+    assert_eq!(place.status(&id)["state"], "queued");
+    assert_eq!(place.json(&["job", "list", "--state", "queued"])[0]["job_id"], id.as_str());
+    assert_eq!(place.json(&["job", "list", "--state", "running"]), json!([]));
+    assert_eq!(place.json(&["job", "cancel", &id])[0]["state"], "cancelled");
+}
+
+#[test]
 fn a_server_that_stops_ends_those_who_wait_and_its_jobs_go_on_later() {
     let place = Place::new();
     let server = place.serve();
@@ -233,7 +248,12 @@ fn a_server_that_stops_ends_those_who_wait_and_its_jobs_go_on_later() {
     let mut waiting = place.command(&["job", "wait", &id]).env("RUST_LOG", "toehold=debug").spawn().unwrap();
     let mut log = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(log.any(|line| line.contains("/wait?")), "it has asked the server");
-    assert_eq!(server.terminate(), Some(0), "those who follow must not keep it");
+    assert_eq!(server.terminate(), Some(0));
+    assert_eq!(
+        place.status(&id)["state"],
+        "queued",
+        "those who follow must not keep the server until the job is over"
+    );
     let _server = place.serve();
     let out = waiting.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(0), "{out:?}");
