@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::{
     StoreError, StoreOptions,
@@ -123,6 +123,10 @@ impl Writer {
             Ok(()) => tasks(entries).for_each(|task| finish(task, Ok(()))),
             Err(error) => {
                 log::debug!("{}: a group of {} was undone: {error}", self.path.display(), entries.len());
+                if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+                    // The log that starts over has room, even where the disk has none.
+                    self.checkpoint();
+                }
                 self.write_apart(entries);
             }
         }

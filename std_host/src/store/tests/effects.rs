@@ -123,6 +123,10 @@ fn effects_happen_once_whatever_comes_between() {
             2 => {
                 // Behind the checkpoint that is the base now, calls are never made again.
                 change(&store, job, &new_run(b"", None)).expect("room");
+                for number in model.effects.keys().copied().filter(|number| *number <= newest_calls) {
+                    // Whatever was asked then, it is not remembered.
+                    assert_eq!(store.reader().effect(effect(job, number, 9)).expect("it can be read"), None);
+                }
                 model.effects.retain(|number, _| *number > newest_calls);
             }
             _ => {
@@ -213,4 +217,6 @@ fn keys_are_listed_in_order_by_prefix_and_page() {
         }
     }
     assert_eq!(store.reader().kv_list(EXTENSION, "a/", Some("b"), 9).expect("it can be read"), []);
+    let listed = store.reader().kv_list(EXTENSION, "b", Some("a"), 9).expect("it can be read");
+    assert_eq!(listed.iter().map(|entry| entry.key.as_str()).collect::<Vec<_>>(), ["b"]);
 }

@@ -42,6 +42,36 @@ fn one_that_fails_harms_no_other_of_its_group() {
 }
 
 #[test]
+fn what_a_group_that_is_undone_had_found_out_is_forgotten() {
+    let folder = folder();
+    let store = open(&folder);
+    let old = dispatch(&store, 1, JobState::Queued);
+    let held = hold(&store);
+    let new = ask(&store, id(2), &first(id(2), record("example:count", JobState::Queued)));
+    let begun = ask(&store, old, &new_run(b"a", Some(checkpoint(old, 1, 0, b"x"))));
+    let (tell, failed) = mpsc::channel::<Result<(), StoreError>>();
+    let mut tries = 0;
+    store.ask(
+        0,
+        move |result| drop(tell.send(result)),
+        move |_| {
+            tries += 1;
+            // It works with the group, and not alone.
+            if tries == 1 { Ok(Ok(())) } else { Err(rusqlite::Error::InvalidQuery) }
+        },
+    );
+    store.ask(0, |_: Result<(), StoreError>| {}, |_| Err(rusqlite::Error::InvalidQuery));
+    drop(held);
+    new.recv().expect("an answer").expect("it is durable");
+    begun.recv().expect("an answer").expect("it is durable");
+    failed.recv().expect("an answer").expect_err("what counts is what came last");
+    change(&store, id(2), &commit(b"b", None)).expect("it is there");
+    assert_eq!((load(&store, id(2)).journal, load(&store, old).journal), (b"b".to_vec(), b"a".to_vec()));
+    drop(store);
+    assert_eq!(load(&open(&folder), id(2)).journal, b"b");
+}
+
+#[test]
 fn a_panic_of_who_is_told_stops_nobody() {
     let folder = folder();
     let store = open(&folder);

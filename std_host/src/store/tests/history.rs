@@ -95,6 +95,36 @@ fn lines_that_come_too_fast_are_counted() {
 }
 
 #[test]
+fn lines_that_were_dropped_stay_counted_when_a_group_is_undone() {
+    let folder = folder();
+    let store = open(&folder);
+    let job = dispatch(&store, 1, JobState::Running);
+    let held = hold(&store);
+    let append = |count: u64| {
+        let text = "x".repeat(4_096);
+        (0..count).for_each(|_| store.append_log(job, 0, LogLevel::Info, &text));
+    };
+    append(1_000);
+    // It has these lines in its group, which is undone.
+    let mut tries = 0;
+    store.ask(
+        0,
+        |_: Result<(), StoreError>| {},
+        move |_| {
+            tries += 1;
+            if tries == 1 { Err(rusqlite::Error::InvalidQuery) } else { Ok(Ok(())) }
+        },
+    );
+    append(4_000);
+    drop(held);
+    flush(&store);
+    store.append_log(job, 0, LogLevel::Info, "the next");
+    flush(&store);
+    let logs = store.reader().logs(job, 0, 1).expect("it can be read");
+    assert_eq!(logs.last, 5_001);
+}
+
+#[test]
 fn lines_alone_are_written_soon() {
     let folder = folder();
     let store = open(&folder);

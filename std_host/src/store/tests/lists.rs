@@ -114,15 +114,18 @@ fn lists_go_by_the_newest_record() {
     let folder = folder();
     let store = open(&folder);
     let job = dispatch(&store, 1, JobState::Queued);
-    let before = record("example:count", JobState::Queued);
-    let after = [
-        JobRecord { state: JobState::Running, ..before.clone() },
-        JobRecord { job: "other:copy".to_owned(), ..before.clone() },
-        JobRecord { parent: Some(id(7)), ..before.clone() },
-        JobRecord { created_at: 5, ..before.clone() },
-        JobRecord { state: JobState::Failed, parent: Some(id(8)), ..before },
+    let mut record = record("example:count", JobState::Queued);
+    // One thing after the other, so that each is seen by itself.
+    let steps: [fn(&mut JobRecord); 6] = [
+        |record| record.state = JobState::Running,
+        |record| record.job = "example:copy".to_owned(),
+        |record| record.job = "other:copy".to_owned(),
+        |record| record.parent = Some(id(7)),
+        |record| record.parent = Some(id(8)),
+        |record| record.state = JobState::Failed,
     ];
-    for record in after {
+    for step in steps {
+        step(&mut record);
         let asked = Change { record: Some(record.clone()), commit: None };
         change(&store, job, &asked).expect("there is room");
         let filter = JobFilter {
