@@ -16,12 +16,16 @@ pub struct Bundle {
     /// The job.
     pub job_id: Uuid,
     /// [`JobRecord::encode`].
+    #[serde(with = "crate::bytes")]
     pub record: Vec<u8>,
     /// The [`Checkpoint::encode`] that the run was entered with.
+    #[serde(with = "crate::bytes")]
     pub base: Vec<u8>,
     /// The newest [`Checkpoint::encode`].
+    #[serde(with = "crate::bytes")]
     pub newest: Vec<u8>,
     /// The journal of the run.
+    #[serde(with = "crate::bytes")]
     pub journal: Vec<u8>,
     /// The extension, where the bundle was asked to bring it.
     pub extension: Option<BundledExtension>,
@@ -33,6 +37,7 @@ pub struct BundledExtension {
     /// The manifest's JSON.
     pub manifest: String,
     /// The module.
+    #[serde(with = "crate::bytes")]
     pub module: Vec<u8>,
 }
 

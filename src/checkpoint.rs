@@ -35,6 +35,7 @@ pub struct Checkpoint {
     /// What the job had told of itself.
     pub report: Report,
     /// The state that the guest gave.
+    #[serde(with = "crate::bytes")]
     pub state: Vec<u8>,
 }
 

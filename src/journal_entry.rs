@@ -16,7 +16,7 @@ pub enum JournalEntry {
     /// The guest called an operation. One that may have an effect is noted before it is carried out.
     Call(CallDigest),
     /// The reply to the call before, as JSON: what an operation or a refusal gave.
-    Reply(Vec<u8>),
+    Reply(#[serde(with = "crate::bytes")] Vec<u8>),
     /// The guest asked for a checkpoint, and was told whether it is durable.
     Checkpoint {
         /// The state that it gave.

@@ -61,6 +61,7 @@
 extern crate alloc;
 
 mod bundle;
+mod bytes;
 mod call;
 mod checkpoint;
 #[cfg(any(test, feature = "conformance"))]
