@@ -30,7 +30,8 @@ pub struct ManagerConfig {
     pub attempts: u32,
     /// Milliseconds until the second attempt; each further one waits twice as long, up to five minutes.
     pub backoff_ms: u64,
-    /// What is kept of jobs that are over: by default the last 10,000, for 30 days.
+    /// What is kept of jobs that are over: by default the last 10,000, for 30 days. The rest is removed when the manager is
+    /// opened, unless that has no workers, and from then on each time that 256 jobs or a quarter of an hour have ended.
     pub retention: Retention,
     /// What an extension may keep in `action:kv.put`.
     pub kv_quota: KvQuota,

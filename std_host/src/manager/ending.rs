@@ -6,7 +6,7 @@ use toehold::{Change, Commit, JobRecord, JobState};
 use tokio::sync::oneshot;
 
 use super::{
-    EventKind, Inner, PRUNE_EVERY,
+    EventKind, Inner,
     entry::{Entry, Now, unix_now},
     life::AGAIN_MS,
 };
@@ -95,19 +95,7 @@ impl Inner {
         (now.record, now.stuck) = (record, None);
         self.tell(entry, &mut now, kind);
         drop(now);
-        let prune = {
-            let mut jobs = self.lock();
-            jobs.entries.remove(&entry.id);
-            jobs.ended += 1;
-            jobs.ended.is_multiple_of(PRUNE_EVERY)
-        };
-        if prune {
-            let (store, retention) = (self.store.clone(), self.config.retention);
-            self.spawn_blocking(move || {
-                if let Err(error) = store.prune(retention, unix_now()) {
-                    log::warn!("old jobs could not be removed: {error}");
-                }
-            });
-        }
+        self.lock().entries.remove(&entry.id);
+        self.count_ended();
     }
 }

@@ -29,6 +29,7 @@ mod platform;
 mod queue;
 mod rate;
 mod recover;
+mod retention;
 mod services;
 mod status;
 mod steer;
@@ -107,7 +108,7 @@ struct Jobs {
     queue: Queue,
     /// How many jobs each worker has.
     loads: Vec<usize>,
-    /// Jobs that have ended since old ones were removed last.
+    /// Jobs that have ended since the manager was opened.
     ended: u64,
 }
 
@@ -118,8 +119,6 @@ struct Workers {
 
 /// Events that may wait for one who listens, before it has to read them from the store.
 const HUB: usize = 4_096;
-/// Ended jobs until old ones are removed.
-const PRUNE_EVERY: u64 = 256;
 
 impl Manager {
     /// Opens a data folder, and goes on with the jobs that it has: what was running runs again, what was paused stays
@@ -175,6 +174,10 @@ impl Manager {
             workers.threads.push(thread);
         }
         inner.admit();
+        if inner.config.workers > 0 {
+            // Who only looks in for a moment leaves it to those who stay.
+            inner.keep_removing_old();
+        }
         Ok(Self { _workers: Arc::new(workers), inner })
     }
 

@@ -5,7 +5,7 @@ use std::{future::Future, path::Path};
 use serde_json::{Value, json};
 use std_host::{
     manager::{Dispatch, JobHandle, JobStatus, Manager, ManagerConfig},
-    store::{JobFilter, ListOrder},
+    store::{JobFilter, ListOrder, Retention},
 };
 use tempfile::TempDir;
 use toehold::JobState;
@@ -333,4 +333,35 @@ fn a_folder_is_opened_once_and_says_so_inside_of_an_executor_too() {
     let _manager = data.open();
     let error = block_on(async { Manager::open(data.config()) }).unwrap_err();
     assert!(error.to_string().contains("toehold.lock"), "{error}");
+}
+
+#[test]
+fn old_jobs_go_when_the_manager_is_opened_however_few_they_are() {
+    let data = Data::new();
+    let manager = data.open();
+    let jobs: Vec<_> = (0..3).map(|_| run(&manager, "counter", &json!({ "target": 1 })).job_id).collect();
+    let paused = dispatch(&manager, "nap", &json!({ "ms": 3_600_000 }));
+    block_on(paused.pause()).unwrap();
+    let paused = paused.id();
+    drop(manager);
+    let listed = |manager: &Manager| -> Vec<_> {
+        let (listed, _) = manager.list(&JobFilter::default(), ListOrder::OldestFirst, None, 10).unwrap();
+        listed.into_iter().map(|status| status.job_id).collect()
+    };
+    let keep = |count| Retention { keep_count: Some(count), keep_ms: None };
+    for (retention, left) in [
+        (keep(2), vec![jobs[1], jobs[2], paused]),
+        (Retention { keep_count: None, keep_ms: Some(0) }, vec![paused]),
+    ] {
+        // A command that only looks in removes nothing.
+        let before = listed(&data.open_with(|config| {
+            (config.workers, config.retention) = (0, retention);
+        }));
+        assert!(before.len() > left.len());
+        let manager = data.open_with(|config| config.retention = retention);
+        while listed(&manager) != left {
+            assert!(left.iter().all(|id| listed(&manager).contains(id)));
+            std::thread::yield_now();
+        }
+    }
 }
