@@ -261,18 +261,24 @@ impl Inner {
     pub(super) fn retry_after(self: &Arc<Self>, entry: &Arc<Entry>, at: UnixMillis, wait_ms: u64) {
         let (manager, entry) = (Arc::downgrade(self), entry.clone());
         self.after(wait_ms, move || {
-            let Some(manager) = manager.upgrade() else { return };
-            let mut now = entry.lock();
-            // It may be waiting for a later one by now.
-            if now.record.state != JobState::Queued || now.record.retry_at != Some(at) {
-                return;
+            if let Some(manager) = manager.upgrade() {
+                manager.retry(&entry, at);
             }
-            now.record.retry_at = None;
-            let (place, extension) = (now.place(entry.id), now.record.extension().to_owned());
-            manager.lock().queue.push(&extension, place);
-            drop(now);
-            manager.admit();
         });
+    }
+
+    /// The attempt that was to come at this time is due.
+    fn retry(self: &Arc<Self>, entry: &Entry, at: UnixMillis) {
+        let mut now = entry.lock();
+        // It may wait for a later one by now, or be cancelled, which need not be durable yet.
+        if now.state() != JobState::Queued || now.record.retry_at != Some(at) {
+            return;
+        }
+        now.record.retry_at = None;
+        let (place, extension) = (now.place(entry.id), now.record.extension().to_owned());
+        self.lock().queue.push(&extension, place);
+        drop(now);
+        self.admit();
     }
 
     /// A worker's job is over.
@@ -282,6 +288,40 @@ impl Inner {
             _ => {
                 self.end(entry, JobState::Cancelled, EventKind::Cancelled, commit);
                 self.cancel_children(entry.id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::manager::{Dispatch, Manager, ManagerConfig};
+
+    #[test]
+    fn a_job_that_is_cancelled_while_it_waits_for_another_attempt_has_none() {
+        let data = tempfile::tempdir().unwrap();
+        let manager = Manager::open(ManagerConfig { workers: 0, ..ManagerConfig::new(data.path()) }).unwrap();
+        let extension = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../test-extension");
+        manager.add_extension(&extension).unwrap();
+        let inner = &manager.inner;
+        for is_cancelled in [false, true] {
+            let (entry, written) = inner.prepare("test-extension:counter", Dispatch::default()).unwrap();
+            written.blocking_recv().unwrap().unwrap();
+            assert_eq!(inner.lock().queue.pop(), Some(entry.id));
+            entry.lock().record.retry_at = Some(7);
+            // The thread that writes is kept here, so that nothing gets durable.
+            let (go_on, wait) = mpsc::channel::<()>();
+            inner.store.flush(move |_| assert!(wait.recv().is_err()));
+            let cancelled = is_cancelled.then(|| inner.cancel(&entry).unwrap());
+            inner.retry(&entry, 7);
+            assert_eq!(inner.lock().queue.pop(), (!is_cancelled).then_some(entry.id));
+            drop(go_on);
+            if let Some(cancelled) = cancelled {
+                cancelled.blocking_recv().unwrap().unwrap();
+                assert_eq!(entry.status().state, JobState::Cancelled);
             }
         }
     }
