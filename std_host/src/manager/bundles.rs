@@ -91,9 +91,15 @@ impl Manager {
         record.module_hash = newest.module_hash;
         inner.bring_module(&newest, bundle.extension.as_ref())?;
         if !record.state.is_final() {
+            // Nothing takes a cancel back: it comes about here where it did not there.
+            let cancels = record.wanted == Interrupt::Cancel;
             let pauses = record.state == JobState::Paused || record.wanted == Interrupt::Pause;
-            record.state = if options.paused || pauses { JobState::Paused } else { JobState::Queued };
-            record.wanted = if record.state == JobState::Paused { Interrupt::Pause } else { Interrupt::None };
+            let is_paused = !cancels && (options.paused || pauses);
+            (record.state, record.wanted) = match (cancels, is_paused) {
+                (true, _) => (JobState::Queued, Interrupt::Cancel),
+                (false, true) => (JobState::Paused, Interrupt::Pause),
+                (false, false) => (JobState::Queued, Interrupt::None),
+            };
             record.retry_at = None;
         }
         // What dispatched it is not here.

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use toehold::JobState;
-
 use super::{Inner, Manager, error::RemoveError};
 use crate::{ExtensionError, Installed, extensions::install};
 
@@ -71,8 +69,8 @@ impl Inner {
             let now = entry.lock();
             let record = &now.record;
             let other = record.extension() == extension.id() && record.module_hash != extension.module().hash;
+            // One that stands still in memory hears of it once it goes on.
             if other
-                && record.state == JobState::Running
                 && extension.manifest().state_version() != 0
                 && let Some(context) = &now.context
             {

@@ -4,7 +4,7 @@ use serde_json::json;
 use std_host::manager::{
     Dispatch, EventKind, ImportError, ImportOptions, JobHandle, Manager, ManagerConfig, ReplayEnd, replay,
 };
-use toehold::{Bundle, FormatError, JobState, Limits, Outcome, Replayed, Uuid};
+use toehold::{Bundle, FormatError, JobRecord, JobState, Limits, Outcome, Replayed, Uuid};
 
 use crate::{
     jobs::{Data, block_on, dispatch, kv, wait_for_items},
@@ -125,6 +125,11 @@ fn a_bad_bundle_is_refused_and_leaves_nothing() {
 
 /// A module whose job `go` asks whether to stop for ever, until its state starts with `stop`.
 fn waiting(stop: u8, extra: &str) -> Vec<u8> {
+    waiting_after(1, stop, extra)
+}
+
+/// As [`waiting`], after so many rounds in which it asks nothing.
+fn waiting_after(rounds: u32, stop: u8, extra: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
             (import "spacedrive" "job_checkpoint" (func $checkpoint (param i32 i32 i32) (result i32)))
@@ -132,9 +137,11 @@ fn waiting(stop: u8, extra: &str) -> Vec<u8> {
             (memory (export "memory") 1)
             (func (export "wasm_alloc") (param i32) (result i32) (i32.const 4096))
             (data (i32.const 64) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\07")
-            (func (export "execute_go") (param i32 i32 i32 i32) (result i32)
+            (func (export "execute_go") (param i32 i32 i32 i32) (result i32) (local $rounds i32)
                 (if (i32.and (i32.ne (local.get 3) (i32.const 0))
                              (i32.eq (i32.load8_u (local.get 2)) (i32.const {stop}))) (then (return (i32.const 0))))
+                (local.set $rounds (i32.const {rounds}))
+                (loop (br_if 0 (local.tee $rounds (i32.sub (local.get $rounds) (i32.const 1)))))
                 (loop (br_if 0 (i32.eqz (call $interrupt (i32.const 64)))))
                 (i32.store8 (i32.const 100) (i32.const 1))
                 (drop (call $checkpoint (i32.const 64) (i32.const 100) (i32.const 1)))
@@ -184,6 +191,42 @@ fn a_running_job_goes_on_on_a_new_version_with_the_same_state() {
 fn a_running_job_goes_on_on_a_new_version_that_migrates_its_state() {
     let (_manager, job, _data) = replaced((1, waiting(99, "")), (2, waiting(2, MIGRATE)));
     assert_eq!(block_on(job.wait()).state, JobState::Completed);
+}
+
+#[test]
+fn a_job_that_stands_still_in_memory_goes_on_on_a_new_version() {
+    let (folder, data) = (Folder::new(), tempfile::tempdir().unwrap());
+    let manager = Manager::open(ManagerConfig { workers: 1, ..ManagerConfig::new(data.path()) }).unwrap();
+    manager.add_extension(&waiting_extension(&folder, 3, &waiting_after(30_000_000, 99, ""))).unwrap();
+    let id = Some(Uuid::from_u128(7));
+    let job = block_on(manager.dispatch("waiting:go", Dispatch { id, ..Dispatch::default() })).unwrap();
+    while job.status().fuel_used < 1_000 {
+        std::thread::yield_now();
+    }
+    // It has not asked yet, so it stops where it is.
+    block_on(job.pause()).unwrap();
+    assert_eq!(block_on(job.wait_until_stopped()).state, JobState::Paused);
+    let old = job.status().module;
+    manager.add_extension(&waiting_extension(&folder, 3, &waiting(1, ""))).unwrap();
+    block_on(job.resume()).unwrap();
+    let status = block_on(job.wait());
+    assert_eq!(status.state, JobState::Completed, "{status:?}");
+    assert_ne!(status.module, old);
+}
+
+#[test]
+fn a_job_that_is_to_be_cancelled_is_cancelled_where_it_is_imported() {
+    let (here, there) = (Data::new(), Data::new());
+    let manager = here.open_with(|config| config.workers = 0);
+    let job = dispatch(&manager, "tally", &json!({ "target": 300 }));
+    let mut bundle = manager.export(job.id(), true).unwrap();
+    let mut record = JobRecord::decode(&bundle.record).unwrap();
+    (record.state, record.wanted) = (JobState::Running, toehold::Interrupt::Cancel);
+    bundle.record = record.encode();
+    let manager = there.open();
+    let imported = block_on(manager.import(&bundle, ImportOptions { paused: true })).unwrap();
+    assert_eq!(block_on(imported.wait_until_stopped()).state, JobState::Cancelled);
+    assert_eq!(kv(&manager, "tally/"), []);
 }
 
 #[test]
