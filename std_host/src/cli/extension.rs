@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std_host::{Change, ExtensionManager, GrantOptions, api::describe};
+use std_host::{Change, ExtensionError, ExtensionManager, GrantOptions, api::describe};
 use toehold::Limits;
 
 use super::{
@@ -195,16 +195,28 @@ fn list(place: &Place, common: &Common) -> Result<Exit, Problem> {
 }
 
 fn inspect(path: &Path, place: &Place, common: &Common) -> Result<Exit, Problem> {
-    let id = path.to_str().filter(|id| !path.exists() && !id.contains(['/', '\\']));
-    let value = match id {
-        None => describe(&*manager(Path::new(".")).load(path).map_err(bad)?),
-        Some(id) => match place.find(common)? {
-            Where::Folder(folder) => describe(&*manager(&folder).load_id(id).map_err(bad)?),
-            Where::Server(client) => client.get(&format!("/extensions/{}", escaped(id)))?,
-        },
+    // A name alone is first of all an id: a folder of that name may hold another version than the one that is installed.
+    let id = path.to_str().filter(|id| !id.contains(['/', '\\']));
+    let found = id.map(|id| find(id, place, common)).transpose();
+    let value = match found {
+        Ok(Some(value)) => value,
+        Err(problem) if problem.code != "unknown_extension" || !path.exists() => return Err(problem),
+        Ok(None) | Err(_) => describe(&*manager(Path::new(".")).load(path).map_err(bad)?),
     };
     common.print(&value, &for_people(&value));
     Ok(Exit::Completed)
+}
+
+/// What there is of the extension of an id.
+fn find(id: &str, place: &Place, common: &Common) -> Result<Value, Problem> {
+    match place.find(common)? {
+        Where::Server(client) => client.get(&format!("/extensions/{}", escaped(id))),
+        Where::Folder(folder) => manager(&folder).load_id(id).map(|one| describe(&one)).map_err(|error| {
+            // Where nothing was ever installed there is no folder either.
+            let is_unknown = matches!(error, ExtensionError::Unknown { .. }) || !folder.exists();
+            Problem::new(if is_unknown { "unknown_extension" } else { "bad_extension" }, error)
+        }),
+    }
 }
 
 fn manager(folder: &Path) -> ExtensionManager {

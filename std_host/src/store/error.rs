@@ -77,7 +77,7 @@ pub enum OpenError {
 pub enum StoreError {
     /// The disk is full, or the database has the bytes that it may have. What was to be written is not there; it may be
     /// tried again once there is room.
-    #[error("{path}: no room to write ({source}); free some of the disk, prune ended jobs, or raise the store's limit, then try again", path = path.display())]
+    #[error("{path}: no room to write ({source}); free some of the disk, keep fewer jobs that are over, or raise the store's limit", path = path.display())]
     Full {
         /// The database.
         path: PathBuf,

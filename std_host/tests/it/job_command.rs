@@ -8,6 +8,7 @@ use toehold::Bundle;
 use crate::{
     cli::text,
     command::{Following, Place},
+    jobs::copy,
     support::root,
 };
 
@@ -77,6 +78,24 @@ fn ids_may_be_abbreviated_as_long_as_they_are_one_jobs() {
     place.fails(&["job", "pause", one, "abcd3"], 7, "there is no job abcd3");
     assert_eq!(place.status(one)["state"], "queued", "one mistake, and nothing is done");
     place.fails(&["job", "show", "00000000-0000-0000-0000-000000000000"], 7, "there is no job 0000");
+}
+
+#[test]
+fn a_name_alone_is_the_extension_that_is_installed() {
+    let place = Place::empty();
+    let local = place.folder().join("test-extension");
+    copy(&root().join("test-extension"), &local);
+    let manifest = local.join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("\"0.1.0\"", "\"9.9.9\"")).unwrap();
+    let version = |name: &str| place.json(&["extension", "inspect", name])["version"].clone();
+    assert_eq!(version("test-extension"), "9.9.9", "none is installed");
+    place.ok(&["extension", "add", &root().join("test-extension").display().to_string()]);
+    assert_eq!((version("test-extension"), version("./test-extension")), ("0.1.0".into(), "9.9.9".into()));
+    let _server = place.serve();
+    assert_eq!((version("test-extension"), version("./test-extension")), ("0.1.0".into(), "9.9.9".into()));
+    fs::rename(local, place.folder().join("other")).unwrap();
+    assert_eq!((version("other"), version("test-extension")), ("9.9.9".into(), "0.1.0".into()));
 }
 
 #[test]
@@ -274,11 +293,11 @@ fn a_data_folder_that_can_not_be_used_is_left_as_it_is() {
     );
     fs::write(place.data(), "a file").unwrap();
     for command in commands {
-        place.fails(command, 7, &place.data().display().to_string());
+        place.fails(command, 7, &format!("the data folder {} has to be one", place.data().display()));
     }
     // Nobody may write there, whoever is asked.
     for command in [commands[0], commands[2], commands[3]] {
-        place.fails(&[command, &["--data", "/proc/nowhere"]].concat(), 7, "/proc/nowhere");
+        place.fails(&[command, &["--data", "/proc/nowhere"]].concat(), 7, "/proc/nowhere has to be one");
     }
 }
 

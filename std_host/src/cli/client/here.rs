@@ -1,6 +1,7 @@
 //! The API in this process, on a data folder that no server has.
 
 use std::{
+    fmt::Display,
     fs::{DirBuilder, File, TryLockError},
     io,
     path::Path,
@@ -26,6 +27,7 @@ pub(super) fn reader_of_free(data: &Path) -> Result<Option<Api>, Problem> {
 pub(super) fn reader(data: &Path, in_use: bool) -> Result<Api, Problem> {
     let reader = SqliteStore::open_read_only(data).map_err(|error| match error {
         OpenError::Missing { .. } => Problem::new("no_data", error),
+        error @ OpenError::Io { .. } => unusable(data, &error),
         error => Problem::new("failed", error),
     })?;
     Ok(Api::read_only(reader, in_use))
@@ -37,8 +39,25 @@ pub(super) fn manager(config: &ManagerConfig) -> Result<Option<Api>, Problem> {
     match Manager::open(ManagerConfig { workers: 0, ..config.clone() }) {
         Ok(manager) => Ok(Some(Api::new(manager))),
         Err(ManagerError::Open(OpenError::InUse { .. })) => Ok(None),
-        Err(error) => Err(Problem::new("failed", error)),
+        Err(error) => Err(not_opened(&config.data, &error)),
     }
+}
+
+/// Why a manager could not open a data folder.
+pub(crate) fn not_opened(data: &Path, error: &ManagerError) -> Problem {
+    match error {
+        ManagerError::Open(OpenError::Io { .. }) => unusable(data, error),
+        error => Problem::new("failed", error),
+    }
+}
+
+/// That a folder is not fit for data, which the operating system says in a word or two.
+fn unusable(data: &Path, error: &impl Display) -> Problem {
+    let message = format!(
+        "{error}; the data folder {} has to be one that can be read and written, and --data DIR names another",
+        data.display()
+    );
+    Problem::new("failed", message)
 }
 
 /// Makes a data folder that is not there, for its owner alone.
@@ -47,7 +66,7 @@ pub(crate) fn make_private(data: &Path) -> Result<(), Problem> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(data).map_err(|error| Problem::new("failed", format!("{}: {error}", data.display())))
+    builder.create(data).map_err(|error| unusable(data, &error))
 }
 
 /// Whether a process has the store of a folder open for writing.

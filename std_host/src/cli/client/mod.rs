@@ -30,7 +30,7 @@ use tower::ServiceExt;
 use self::stream::Stream;
 use super::problem::Problem;
 #[cfg(unix)]
-pub(crate) use here::make_private;
+pub(crate) use here::{make_private, not_opened};
 pub(crate) use socket::SOCKET_FILE;
 use socket::answers;
 

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use crate::cli::{
-    client::{ATTEMPTS, BETWEEN, Client, SOCKET_FILE, STACK_BYTES, in_use, make_private},
+    client::{ATTEMPTS, BETWEEN, Client, SOCKET_FILE, STACK_BYTES, in_use, make_private, not_opened},
     exit::Exit,
     output,
     problem::Problem,
@@ -88,7 +88,7 @@ fn open(config: &ManagerConfig) -> Result<Manager, Problem> {
         match Manager::open(config.clone()) {
             Ok(manager) => return Ok(manager),
             Err(ManagerError::Open(OpenError::InUse { .. })) => thread::sleep(BETWEEN),
-            Err(error) => return Err(Problem::new("failed", error)),
+            Err(error) => return Err(not_opened(&config.data, &error)),
         }
     }
     Err(in_use(&config.data))

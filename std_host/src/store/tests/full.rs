@@ -34,7 +34,7 @@ fn a_full_store_says_so_and_goes_on_once_there_is_room() {
     let before: Vec<_> = jobs.iter().map(|job| load(&store, *job)).collect();
     let big = commit(&[1; 30_000], Some(checkpoint(jobs[0], 1, 0, &[2; 30_000])));
     let error = change(&store, jobs[0], &big).expect_err("there is no room");
-    assert!(error.to_string().contains("prune ended jobs"), "{error}");
+    assert!(error.to_string().contains("keep fewer jobs that are over"), "{error}");
     assert_eq!(
         jobs.iter().map(|job| load(&store, *job)).collect::<Vec<_>>(),
         before,
