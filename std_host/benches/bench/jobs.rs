@@ -45,6 +45,8 @@ pub(crate) fn ratios(effort: Effort) {
     let (quick, full) = (effort.pick(50, 2_000), effort.pick(50, 1_000));
     throughput(quick);
     restart(full);
+    #[cfg(unix)]
+    restart_of_a_process(full);
     checkpoints(effort.pick(1, 9), effort.pick(0.05, 2.0));
     fairness(effort.pick(0.1, 4.0));
 }
@@ -118,6 +120,75 @@ fn restart(jobs: u32) {
     }
     let (opened, all) = (opened.as_secs_f64() * 1e3, start.elapsed().as_secs_f64() * 1e3);
     println!("| {jobs} interrupted jobs: opened, and all running again | {opened:.0} ms, {all:.0} ms |");
+}
+
+/// From the start of a process to all jobs that a killed one had running having run again, as somebody outside sees it.
+#[cfg(unix)]
+fn restart_of_a_process(jobs: u32) {
+    let data = folder();
+    let manager = open(data.path(), 0);
+    (0..jobs).for_each(|_| drop(dispatch(&manager, u32::MAX, 0)));
+    drop(manager);
+    let first = Server::start(data.path());
+    first.wait_until_all_run(jobs);
+    drop(first);
+    let start = Instant::now();
+    let second = Server::start(data.path());
+    let ready = start.elapsed().as_secs_f64() * 1e3;
+    second.wait_until_all_run(jobs);
+    let all = start.elapsed().as_secs_f64() * 1e3;
+    println!(
+        "| {jobs} jobs of a killed `toehold serve`: from the start of the next one until it is ready, and all running again | {ready:.0} ms, {all:.0} ms |"
+    );
+}
+
+/// A `toehold serve`, which is killed without a warning when this is dropped.
+#[cfg(unix)]
+struct Server {
+    child: std::process::Child,
+    socket: std::path::PathBuf,
+}
+
+#[cfg(unix)]
+impl Server {
+    fn start(data: &Path) -> Self {
+        use std::{
+            io::BufRead,
+            process::{Command, Stdio},
+        };
+        let mut serve = Command::new(env!("CARGO_BIN_EXE_toehold"));
+        serve.args(["serve", "--json", "--workers", "2", "--data"]).arg(data).stderr(Stdio::null());
+        let mut child = serve.stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut ready = String::new();
+        let stdout = child.stdout.as_mut().expect("it is piped");
+        std::io::BufReader::new(stdout).read_line(&mut ready).expect("a line");
+        assert!(ready.starts_with('{'), "the server is not ready: {ready}");
+        Self { child, socket: data.join("toehold.sock") }
+    }
+
+    fn wait_until_all_run(&self, jobs: u32) {
+        use std::io::{Read, Write};
+        loop {
+            let mut stream = std::os::unix::net::UnixStream::connect(&self.socket).expect("it listens");
+            let request = "GET /api/v1/jobs?limit=1000 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            stream.write_all(request.as_bytes()).expect("it reads");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("it answers");
+            let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+            let listed: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            let listed = listed["jobs"].as_array().expect("a list");
+            if listed.iter().filter(|job| job["report"]["items"] != 0).count() == jobs as usize {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).expect("it was there");
+    }
 }
 
 /// A job that checkpoints every 100 ms beside one that never does.
