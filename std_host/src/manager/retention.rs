@@ -44,3 +44,44 @@ impl Inner {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use toehold::JobState;
+
+    use crate::{
+        manager::{Dispatch, Manager, ManagerConfig},
+        store::{Retention, StoreOptions},
+    };
+
+    #[test]
+    fn a_job_goes_on_by_itself_once_old_ones_have_made_room_for_it() {
+        let data = tempfile::tempdir().unwrap();
+        let store = StoreOptions { max_bytes: Some(3 << 20), ..StoreOptions::default() };
+        let config = ManagerConfig { workers: 1, store, ..ManagerConfig::new(data.path()) };
+        let manager = Manager::open(config).unwrap();
+        let extension = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../test-extension");
+        manager.add_extension(&extension).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let dispatch = |state: Vec<u8>| {
+            let dispatch = Dispatch { state, attempts: Some(1), ..Dispatch::default() };
+            runtime.block_on(manager.dispatch("test-extension:tally", dispatch)).unwrap()
+        };
+        // Blanks are no JSON, so that it fails at once; but it is kept.
+        let old = dispatch(vec![b' '; 1_000_000]);
+        assert_eq!(runtime.block_on(old.wait()).state, JobState::Failed);
+        let state = serde_json::json!({ "target": 1_000_000, "prefix": "x".repeat(400) });
+        let job = dispatch(state.to_string().into_bytes());
+        let stuck = runtime.block_on(job.wait_until_stopped());
+        assert_eq!(stuck.state, JobState::Paused, "{stuck:?}");
+        assert!(stuck.reason.unwrap().contains("no room"));
+        let none = Retention { keep_count: Some(0), keep_ms: None };
+        assert_eq!(manager.inner.store.prune(none, 0).unwrap(), 1);
+        // As many as nothing else could have left room for.
+        while job.status().report.items < stuck.report.items + 100 {
+            std::thread::yield_now();
+        }
+        runtime.block_on(job.cancel()).unwrap();
+        assert_eq!(runtime.block_on(job.wait()).state, JobState::Cancelled);
+    }
+}

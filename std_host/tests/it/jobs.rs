@@ -271,6 +271,25 @@ fn a_sleep_goes_on_through_a_restart_and_a_clock_that_was_put_back() {
     }
 }
 
+#[test]
+fn a_clock_that_was_put_back_keeps_no_job_from_its_next_attempt() {
+    use toehold::Change;
+    let data = Data::new();
+    let manager = data.open_with(|config| config.workers = 0);
+    let job = dispatch(&manager, "counter", &json!({ "target": 3 })).id();
+    drop(manager);
+    let store = std_host::SqliteStore::open(data.path(), std_host::StoreOptions::default()).unwrap();
+    let mut record = store.reader().record(job).unwrap().unwrap().unwrap();
+    // As an attempt that was to come in a thousand years, by the clock of today.
+    (record.attempt, record.retry_at) = (2, Some(record.created_at + 31_557_600_000_000));
+    let change = Change { record: Some(record), commit: None };
+    std_host::store::wait(&store, |done| store.change(job, &change, done)).unwrap();
+    store.close();
+    let manager = data.open();
+    let status = block_on(manager.job(job).unwrap().wait());
+    assert_eq!((status.state, status.attempt), (JobState::Completed, 2), "{status:?}");
+}
+
 /// Copies a folder.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
