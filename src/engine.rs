@@ -30,6 +30,9 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
     // wasmi 2.0.0: where a guest tail-calls a host function that stops the interpreter, the answer ends up in the
     // wrong place of the guest's stack.
     config.wasm_multi_memory(false).wasm_tail_call(false);
+    // A page of 64 KiB is more than a board has to spare: small guests count their memory in bytes. Every host takes
+    // them, so that their jobs can move.
+    config.wasm_custom_page_sizes(true);
     Engine::new(&config)
 }
 
