@@ -30,12 +30,12 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
     // wasmi 2.0.0: where a guest tail-calls a host function that stops the interpreter, the answer ends up in the
     // wrong place of the guest's stack.
     //
-    // Where modules are not validated wasmi has no such switches: whoever signs a package has validated it with them.
-    #[cfg(feature = "validate")]
-    config.wasm_multi_memory(false).wasm_tail_call(false);
     // A page of 64 KiB is more than a board has to spare: small guests count their memory in bytes. Every host takes
     // them, so that their jobs can move.
-    config.wasm_custom_page_sizes(true);
+    //
+    // Where modules are not validated wasmi has no such switches: whoever signs a package has validated it with them.
+    #[cfg(feature = "validate")]
+    config.wasm_multi_memory(false).wasm_tail_call(false).wasm_custom_page_sizes(true);
     Engine::new(&config)
 }
 
