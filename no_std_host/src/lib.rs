@@ -1,10 +1,46 @@
 //! The embedded shell: runs Toehold jobs on a board, many on one thread, and keeps them in NOR flash.
 //!
-//! A board gives its [`Parts`]: flash, a clock, a console, entropy, and what its allocator knows.
+//! ```text
+//! Parts (store, console, clock, entropy, memory, witness) ──► Shell::run
+//!
+//! console ──► commands ──► jobs ──► Scheduler::turn ──► Job
+//!                            │            │
+//!                            └── Depot ◄──┘   records, checkpoints, journals, packages
+//! ```
+//!
+//! - A firmware implements [`Board`], makes its [`Parts`], and calls [`Shell::run`]. docs/embedded.md shows a whole one.
+//! - [`Shell::turn`] is one round of that loop, for firmware that has more to do.
+//! - [`Depot`] is where jobs and packages lie.
+//! - [`Operations`] are what jobs can have the board do.
+//! - [`Attention`] is where an interrupt service routine pauses the jobs.
+//!
+//! docs/console.md has what a board understands.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
-mod parts;
+extern crate alloc;
 
-pub use parts::{Clock, Entropy, Memory, Parts, Witness};
+mod attention;
+mod carry;
+mod commands;
+mod config;
+mod depot;
+mod entry;
+mod install;
+mod life;
+mod operations;
+mod parts;
+mod platform;
+mod port;
+mod shell;
+mod show;
+mod steer;
+mod transfer;
+
+pub use attention::Attention;
+pub use config::Config;
+pub use depot::{Depot, PackageFile, Room};
+pub use operations::Operations;
+pub use parts::{Board, Clock, Doing, Entropy, Memory, Parts, Witness};
+pub use shell::{OpenError, Shell};
