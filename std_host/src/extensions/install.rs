@@ -9,7 +9,7 @@ use std::{
 
 use toehold::{Extension, Limits, Uuid};
 
-use super::{ExtensionError, package::Package};
+use super::{ExtensionError, files::ExtensionFiles};
 
 /// What an extension's folder may hold, all files and folders together.
 const FILES: usize = 10_000;
@@ -20,20 +20,20 @@ const UNDER_WAY: &str = ".";
 ///
 /// Whatever fails, what was there before is there after; after a crash in between, [`repair`] brings it back.
 pub(crate) fn add(path: &Path, root: &Path, limits: &Limits) -> Result<String, ExtensionError> {
-    let package = Package::read(path, limits)?;
-    let id = package.manifest.id().to_owned();
+    let files = ExtensionFiles::read(path, limits)?;
+    let id = files.manifest.id().to_owned();
     // What can't be loaded is not installed.
-    Extension::load(package.manifest, &package.module, limits)
-        .map_err(|source| ExtensionError::Load { path: package.module_path, source })?;
+    Extension::load(files.manifest, &files.module, limits)
+        .map_err(|source| ExtensionError::Load { path: files.module_path, source })?;
     let error = |path: &Path, source| ExtensionError::Read { path: path.to_owned(), source };
     fs::create_dir_all(root).map_err(|source| error(root, source))?;
     let target = root.join(&id);
-    if fs::canonicalize(&target).is_ok_and(|target| target == package.folder) {
+    if fs::canonicalize(&target).is_ok_and(|target| target == files.folder) {
         return Ok(id);
     }
     let new = root.join(format!("{UNDER_WAY}new-{}", Uuid::new_v4().simple()));
     let old = root.join(format!("{UNDER_WAY}old-{id}"));
-    let copied = copy(&package.folder, &new, &mut 0).and_then(|()| {
+    let copied = copy(&files.folder, &new, &mut 0).and_then(|()| {
         if target.exists() {
             if old.exists() {
                 fs::remove_dir_all(&old)?;

@@ -1,8 +1,8 @@
 //! Extensions that lie in folders: loading, listing, unloading, reloading.
 
 mod error;
+mod files;
 pub(crate) mod install;
-mod package;
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,8 @@ use serde_json::Value;
 use toehold::{Extension, Limits};
 
 pub use self::error::ExtensionError;
-use self::package::Package;
-pub use self::package::{CONFIG_FILE, MANIFEST_FILE};
+use self::files::ExtensionFiles;
+pub use self::files::{CONFIG_FILE, MANIFEST_FILE};
 use crate::operations::{FileAccess, Grants};
 
 /// Loads the extensions of a folder, one in each folder inside it, and holds them by id.
@@ -107,7 +107,7 @@ impl ExtensionManager {
     /// [`ExtensionError`], with the path it is about; [`ExtensionError::Duplicate`] where another folder's extension
     /// has the id. Nothing is loaded then.
     pub fn load(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
-        let new = self.build(Package::read(path, &self.limits)?, None)?;
+        let new = self.build(ExtensionFiles::read(path, &self.limits)?, None)?;
         let mut installed = self.write();
         if let Some(old) = installed.get(new.extension.id()) {
             return Err(ExtensionError::Duplicate {
@@ -126,8 +126,8 @@ impl ExtensionManager {
     /// As [`ExtensionManager::load`]; [`ExtensionError::Unknown`] if no manifest in the folder has the id.
     pub fn load_id(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
         let mut known = Vec::new();
-        for folder in package::folders(&self.folder)? {
-            match package::manifest(&folder) {
+        for folder in files::folders(&self.folder)? {
+            match files::manifest(&folder) {
                 Ok(manifest) if manifest.id() == id => return self.load(&folder),
                 Ok(manifest) => known.push(manifest.id().to_owned()),
                 // One that lies in the folder of this name is the one that was meant.
@@ -144,7 +144,7 @@ impl ExtensionManager {
     /// # Errors
     /// [`ExtensionError::Read`] if the folder itself can't be read.
     pub fn refresh(&self) -> Result<Vec<Change>, ExtensionError> {
-        let folders = package::folders(&self.folder)?;
+        let folders = files::folders(&self.folder)?;
         let mut changes = Vec::new();
         for old in self.list() {
             if !old.folder.join(MANIFEST_FILE).exists() {
@@ -159,11 +159,11 @@ impl ExtensionManager {
             let old = self.list().into_iter().find(|installed| installed.folder == folder);
             let change = match old {
                 None => self.load(&folder).map(|new| Some(Change::Added(new.extension.id().to_owned()))),
-                Some(old) => match Package::read(&folder, &self.limits) {
-                    Ok(package) if package.fingerprint == old.fingerprint => Ok(None),
-                    Ok(package) => {
+                Some(old) => match ExtensionFiles::read(&folder, &self.limits) {
+                    Ok(new) if new.fingerprint == old.fingerprint => Ok(None),
+                    Ok(new) => {
                         let id = old.extension.id().to_owned();
-                        self.replace(&old, package).map(|_| Some(Change::Reloaded(id)))
+                        self.replace(&old, new).map(|_| Some(Change::Reloaded(id)))
                     }
                     Err(error) => Err(error),
                 },
@@ -211,13 +211,13 @@ impl ExtensionManager {
     /// [`ExtensionError::Cleanup`] the new one is.
     pub fn reload(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
         let old = self.get(id)?;
-        let package = Package::read(&old.folder, &self.limits)?;
-        self.replace(&old, package)
+        let files = ExtensionFiles::read(&old.folder, &self.limits)?;
+        self.replace(&old, files)
     }
 
-    fn replace(&self, old: &Arc<Installed>, package: Package) -> Result<Arc<Installed>, ExtensionError> {
+    fn replace(&self, old: &Arc<Installed>, files: ExtensionFiles) -> Result<Arc<Installed>, ExtensionError> {
         let id = old.extension.id();
-        let new = self.build(package, Some(&old.extension))?;
+        let new = self.build(files, Some(&old.extension))?;
         if new.extension.id() != id {
             return Err(ExtensionError::OtherId {
                 path: new.folder.clone(),
@@ -235,8 +235,12 @@ impl ExtensionManager {
         Ok(new)
     }
 
-    fn build(&self, package: Package, old: Option<&Extension>) -> Result<Arc<Installed>, ExtensionError> {
-        let Package { folder, manifest, module_path, module, config, fingerprint } = package;
+    fn build(
+        &self,
+        files: ExtensionFiles,
+        old: Option<&Extension>,
+    ) -> Result<Arc<Installed>, ExtensionError> {
+        let ExtensionFiles { folder, manifest, module_path, module, config, fingerprint } = files;
         let files =
             FileAccess::new(&folder, &manifest.permissions().file_access, &self.options.folders).map_err(
                 |error| ExtensionError::FileAccess { path: folder.clone(), reason: error.to_string() },

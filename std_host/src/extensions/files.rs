@@ -20,7 +20,7 @@ const JSON_BYTES: u64 = 1 << 20;
 
 /// An extension's files as they were read, nothing of them run yet.
 #[derive(Debug)]
-pub(super) struct Package {
+pub(super) struct ExtensionFiles {
     pub(super) folder: PathBuf,
     pub(super) manifest: Manifest,
     pub(super) module_path: PathBuf,
@@ -30,8 +30,8 @@ pub(super) struct Package {
     pub(super) fingerprint: [u8; 32],
 }
 
-impl Package {
-    /// Reads the package of a folder, or of its manifest.
+impl ExtensionFiles {
+    /// Reads the files of a folder, or of its manifest.
     pub(super) fn read(path: &Path, limits: &Limits) -> Result<Self, ExtensionError> {
         let folder = folder_of(path)?;
         let manifest_path = folder.join(MANIFEST_FILE);
