@@ -3,6 +3,7 @@
 mod error;
 mod files;
 pub(crate) mod install;
+mod signed;
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +12,15 @@ use std::{
 };
 
 use serde_json::Value;
-use toehold::{Extension, Limits};
+use toehold::{Extension, Limits, PublicKey, Trust};
 
 pub use self::error::ExtensionError;
-use self::files::ExtensionFiles;
-pub use self::files::{CONFIG_FILE, MANIFEST_FILE};
+pub(crate) use self::signed::trusted;
+use self::{files::ExtensionFiles, signed::SignedPackage};
+pub use self::{
+    files::{CONFIG_FILE, MANIFEST_FILE},
+    signed::PACKAGE_FILE,
+};
 use crate::operations::{FileAccess, Grants};
 
 /// Loads the extensions of a folder, one in each folder inside it, and holds them by id.
@@ -26,6 +31,7 @@ pub struct ExtensionManager {
     folder: PathBuf,
     limits: Limits,
     options: GrantOptions,
+    trust: Trust,
     installed: RwLock<BTreeMap<String, Arc<Installed>>>,
 }
 
@@ -46,6 +52,7 @@ pub struct Installed {
     fingerprint: [u8; 32],
     grants: Arc<Grants>,
     module: Arc<[u8]>,
+    package: Option<SignedPackage>,
 }
 
 /// What [`ExtensionManager::refresh`] did about an extension.
@@ -69,7 +76,7 @@ impl Installed {
         &self.extension
     }
 
-    /// The folder that it was loaded from.
+    /// The folder that it was loaded from; or the package that it was only looked at in.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -79,6 +86,17 @@ impl Installed {
     #[must_use]
     pub fn module(&self) -> &Arc<[u8]> {
         &self.module
+    }
+
+    /// Who signed the package that it came in, if somebody did and its files are still what that holds.
+    #[must_use]
+    pub fn signer(&self) -> Option<&PublicKey> {
+        self.package.as_ref().map(SignedPackage::signer)
+    }
+
+    /// That package.
+    pub(crate) fn package(&self) -> Option<&SignedPackage> {
+        self.package.as_ref()
     }
 
     /// What the operator grants it.
@@ -92,7 +110,15 @@ impl ExtensionManager {
     /// A manager of the extensions in `folder`, none of which is loaded yet.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>, limits: Limits, options: GrantOptions) -> Self {
-        Self { folder: folder.into(), limits, options, installed: RwLock::default() }
+        Self { folder: folder.into(), limits, options, trust: Trust::Anyone, installed: RwLock::default() }
+    }
+
+    /// The same, but it takes only what these have signed: a folder must have its signed package beside its files. All
+    /// others are refused before anything of their module is parsed.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
     }
 
     /// The folder that holds the extensions' folders.
@@ -107,7 +133,7 @@ impl ExtensionManager {
     /// [`ExtensionError`], with the path it is about; [`ExtensionError::Duplicate`] where another folder's extension
     /// has the id. Nothing is loaded then.
     pub fn load(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
-        let new = self.build(ExtensionFiles::read(path, &self.limits)?, None)?;
+        let new = self.build(self.read_files(path)?, None)?;
         let mut installed = self.write();
         if let Some(old) = installed.get(new.extension.id()) {
             return Err(ExtensionError::Duplicate {
@@ -118,6 +144,26 @@ impl ExtensionManager {
         }
         installed.insert(new.extension.id().to_owned(), new.clone());
         Ok(new)
+    }
+
+    /// Loads the extension in a package's file, to be looked at: it is not listed, and gets no access to files.
+    ///
+    /// # Errors
+    /// [`ExtensionError`], with the path it is about.
+    pub fn look_into(&self, package: &Path) -> Result<Installed, ExtensionError> {
+        let (opened, bytes) = signed::read(package, &self.trust)?;
+        let signed = SignedPackage::of(&opened, &bytes);
+        let (manifest, module) = opened.into_parts();
+        let extension = Extension::load(manifest, module.as_ref(), &self.limits)
+            .map_err(|source| ExtensionError::Load { path: package.to_owned(), source })?;
+        Ok(Installed {
+            extension,
+            folder: package.to_owned(),
+            fingerprint: [0; 32],
+            grants: Arc::default(),
+            module: module.as_ref().into(),
+            package: signed,
+        })
     }
 
     /// Loads the extension with this id, wherever in the folder it lies, and none of the others.
@@ -159,7 +205,7 @@ impl ExtensionManager {
             let old = self.list().into_iter().find(|installed| installed.folder == folder);
             let change = match old {
                 None => self.load(&folder).map(|new| Some(Change::Added(new.extension.id().to_owned()))),
-                Some(old) => match ExtensionFiles::read(&folder, &self.limits) {
+                Some(old) => match self.read_files(&folder) {
                     Ok(new) if new.fingerprint == old.fingerprint => Ok(None),
                     Ok(new) => {
                         let id = old.extension.id().to_owned();
@@ -211,7 +257,7 @@ impl ExtensionManager {
     /// [`ExtensionError::Cleanup`] the new one is.
     pub fn reload(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
         let old = self.get(id)?;
-        let files = ExtensionFiles::read(&old.folder, &self.limits)?;
+        let files = self.read_files(&old.folder)?;
         self.replace(&old, files)
     }
 
@@ -240,7 +286,7 @@ impl ExtensionManager {
         files: ExtensionFiles,
         old: Option<&Extension>,
     ) -> Result<Arc<Installed>, ExtensionError> {
-        let ExtensionFiles { folder, manifest, module_path, module, config, fingerprint } = files;
+        let ExtensionFiles { folder, manifest, module_path, module, config, package, fingerprint } = files;
         let files =
             FileAccess::new(&folder, &manifest.permissions().file_access, &self.options.folders).map_err(
                 |error| ExtensionError::FileAccess { path: folder.clone(), reason: error.to_string() },
@@ -252,7 +298,11 @@ impl ExtensionManager {
         let extension = extension.map_err(|source| ExtensionError::Load { path: module_path, source })?;
         let config = self.options.config.clone().unwrap_or(config);
         let grants = Arc::new(Grants { config, files });
-        Ok(Arc::new(Installed { extension, folder, fingerprint, grants, module: module.into() }))
+        Ok(Arc::new(Installed { extension, folder, fingerprint, grants, module: module.into(), package }))
+    }
+
+    fn read_files(&self, path: &Path) -> Result<ExtensionFiles, ExtensionError> {
+        ExtensionFiles::read(path, &self.limits, &self.trust)
     }
 
     // A thread that panicked while it held the lock left a whole map behind: each change is one insert or remove.
