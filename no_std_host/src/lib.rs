@@ -10,7 +10,7 @@
 //!
 //! - A firmware implements [`Board`], makes its [`Parts`], and calls [`Shell::run`]. docs/embedded.md shows a whole one.
 //! - [`Shell::turn`] is one round of that loop, for firmware that has more to do.
-//! - [`Depot`] is where jobs and packages lie.
+//! - [`Depot`] is where jobs and packages lie: a [`FlashStore`], on any NOR flash.
 //! - [`Operations`] are what jobs can have the board do.
 //! - [`Attention`] is where an interrupt service routine pauses the jobs.
 //!
@@ -26,21 +26,38 @@ mod carry;
 mod commands;
 mod config;
 mod depot;
+mod disk;
 mod entry;
+mod flash;
+mod format;
+mod frame;
+mod head;
 mod install;
+mod job_files;
 mod life;
 mod operations;
+mod packages;
 mod parts;
 mod platform;
 mod port;
 mod shell;
 mod show;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod steer;
+mod store;
+mod store_error;
+#[cfg(test)]
+mod tests;
 mod transfer;
+mod volume;
 
 pub use attention::Attention;
 pub use config::Config;
 pub use depot::{Depot, PackageFile, Room};
+pub use flash::{FlashFault, FlashOperation};
 pub use operations::Operations;
 pub use parts::{Board, Clock, Doing, Entropy, Memory, Parts, Witness};
 pub use shell::{OpenError, Shell};
+pub use store::{FlashStore, Refused};
+pub use store_error::{Found, Item, StoreError};
