@@ -19,6 +19,10 @@ impl<I: Read + ReadReady + Write> Port<I> {
         Self { io, line: Vec::new(), overflowed: false }
     }
 
+    pub(crate) fn into_inner(self) -> I {
+        self.io
+    }
+
     /// Whether bytes have come in that were not read yet.
     pub(crate) fn is_ready(&mut self) -> bool {
         // Where the port can't tell, reading could wait for ever.

@@ -2,13 +2,14 @@ use alloc::{
     collections::BTreeMap,
     format,
     string::{String, ToString},
+    sync::Arc,
     vec::Vec,
 };
 use core::fmt;
 
 use toehold::{
-    Extension, Interrupt, JobRecord, JobState, Millis, Registry, Scheduler, Store, Trust, Turn, UnixMillis,
-    Uuid,
+    Extension, Interrupt, JobContext, JobRecord, JobState, Millis, Registry, Scheduler, Store, Trust, Turn,
+    UnixMillis, Uuid,
 };
 
 use crate::{
@@ -93,6 +94,18 @@ impl<B: Board> Shell<B> {
         let reset = shell.take_reset();
         shell.read_jobs(reset).map_err(OpenError::Store)?;
         Ok(shell)
+    }
+
+    /// What a job that is in memory shares with those who look at it or steer it; `None` for any other.
+    #[must_use]
+    pub fn context(&self, job: Uuid) -> Option<Arc<JobContext>> {
+        self.registry.get(job)
+    }
+
+    /// Gives the parts back. Jobs that were running go on when another shell is made over the same store.
+    pub fn into_parts(self) -> Parts<B> {
+        let Self { store, port, clock, entropy, memory, witness, .. } = self;
+        Parts { store, console: port.into_inner(), clock, entropy, memory, witness }
     }
 
     /// Runs jobs and answers the console, for ever.

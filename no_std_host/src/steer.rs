@@ -76,9 +76,16 @@ impl<B: Board> Shell<B> {
 
     /// The job that a person names by the beginning of its id.
     pub(crate) fn find(&mut self, name: &str) -> Result<Uuid, Refusal> {
-        let jobs = self.store.jobs().map_err(|error| Self::flash(&error))?;
         let wanted = name.to_ascii_lowercase();
-        let mut found = jobs.into_iter().filter(|id| format!("{id}").starts_with(&wanted));
+        let fits = |id: &Uuid| format!("{id}").starts_with(&wanted);
+        let live: Vec<Uuid> = self.entries.keys().copied().filter(fits).collect();
+        let jobs = match self.store.jobs() {
+            Ok(jobs) => jobs,
+            // Those that have not ended can be steered all the same.
+            Err(_) if !live.is_empty() => live,
+            Err(error) => return Err(Self::flash(&error)),
+        };
+        let mut found = jobs.into_iter().filter(fits);
         match (found.next(), found.next()) {
             (Some(id), None) => Ok(id),
             (None, _) => Err(Refusal::new(
