@@ -8,7 +8,8 @@
 //!                            └── Depot ◄──┘   records, checkpoints, journals, packages
 //! ```
 //!
-//! - A firmware implements [`Board`], makes its [`Parts`], and calls [`Shell::run`]. docs/embedded.md shows a whole one.
+//! - A firmware opens its store with [`open_store`], implements [`Board`], makes its [`Parts`], and calls [`Shell::run`].
+//!   docs/embedded.md shows a whole one.
 //! - [`Shell::turn`] is one round of that loop, for firmware that has more to do.
 //! - [`Depot`] is where jobs and packages lie: a [`FlashStore`], on any NOR flash.
 //! - [`Operations`] are what jobs can have the board do.
@@ -40,6 +41,7 @@ mod packages;
 mod parts;
 mod platform;
 mod port;
+mod rescue;
 mod shell;
 mod show;
 #[cfg(any(test, feature = "sim"))]
@@ -58,6 +60,7 @@ pub use depot::{Depot, PackageFile, Room};
 pub use flash::{FlashFault, FlashOperation};
 pub use operations::Operations;
 pub use parts::{Board, Clock, Doing, Entropy, Memory, Parts, Witness};
+pub use rescue::open_store;
 pub use shell::{OpenError, Shell};
 pub use store::{FlashStore, Refused};
 pub use store_error::{Found, Item, StoreError};

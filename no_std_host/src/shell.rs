@@ -176,11 +176,18 @@ impl<B: Board> Shell<B> {
         let mut jobs: Vec<Uuid> = self.store.jobs()?;
         jobs.sort_unstable();
         for id in jobs {
-            let Some(saved) = self.store.load(id)? else { continue };
+            // What of one job can't be read is kept for a firmware that can, and keeps no other from running.
+            let saved = match self.store.load(id) {
+                Ok(Some(saved)) => saved,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.remark(&format!("job {id} can't be read, and is kept as it is: {error}"));
+                    continue;
+                }
+            };
             match JobRecord::decode(&saved.record) {
                 Ok(record) if Self::is_half_imported(&record) => self.store.remove(id)?,
                 Ok(record) => self.enter(id, record),
-                // It is kept for a firmware that can read it.
                 Err(error) => self.remark(&format!("job {id} can't be read, and is kept as it is: {error}")),
             }
         }

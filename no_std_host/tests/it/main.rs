@@ -7,5 +7,6 @@ mod guests;
 mod jobs;
 mod packages;
 mod power;
+mod rescue;
 mod resets;
 mod support;

@@ -38,6 +38,20 @@ pub(crate) struct Wire {
     from_board: Rc<RefCell<Vec<u8>>>,
 }
 
+impl Wire {
+    /// Sends bytes to the board.
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        self.to_board.borrow_mut().extend(bytes);
+    }
+
+    /// The lines that the board has sent since this was called last.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.from_board.borrow_mut());
+        let text = String::from_utf8(bytes).expect("the console speaks UTF-8");
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
 impl ErrorType for Wire {
     type Error = Infallible;
 }
@@ -219,15 +233,13 @@ impl Bench {
     /// One round. Whether there was something to do.
     pub(crate) fn turn(&mut self) -> bool {
         let busy = self.shell.as_mut().expect("the board is on").turn();
-        let bytes = std::mem::take(&mut *self.wire.from_board.borrow_mut());
-        let text = String::from_utf8(bytes).expect("the console speaks UTF-8");
-        self.lines.extend(text.lines().map(str::to_owned));
+        self.lines.extend(self.wire.lines());
         busy
     }
 
     /// Sends bytes, whole lines or not.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.wire.to_board.borrow_mut().extend(bytes);
+        self.wire.send(bytes);
     }
 
     /// Sends a line, and gives what comes up to the answer, events left out.
