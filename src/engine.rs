@@ -1,7 +1,7 @@
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 
 use toehold_abi::{Signature, ValueType};
-use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, FuncType, OperatorCost, ValType};
+use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, Error, FuncType, OperatorCost, ValType};
 
 use crate::{Limits, meter::BULK_BYTES_PER_FUEL};
 
@@ -29,7 +29,13 @@ pub(crate) fn engine(limits: &Limits) -> Engine {
     // One memory, with 32-bit addresses, is what the ABI's pointers can name. Tail calls are off for a mistake of
     // wasmi 2.0.0: where a guest tail-calls a host function that stops the interpreter, the answer ends up in the
     // wrong place of the guest's stack.
-    config.wasm_multi_memory(false).wasm_tail_call(false);
+    //
+    // A page of 64 KiB is more than a board has to spare: small guests count their memory in bytes. Every host takes
+    // them, so that their jobs can move.
+    //
+    // Where modules are not validated wasmi has no such switches: whoever signs a package has validated it with them.
+    #[cfg(feature = "validate")]
+    config.wasm_multi_memory(false).wasm_tail_call(false).wasm_custom_page_sizes(true);
     Engine::new(&config)
 }
 
@@ -48,4 +54,16 @@ pub(crate) fn func_type(signature: Signature) -> FuncType {
             .collect()
     };
     FuncType::new(convert(signature.params), convert(signature.results))
+}
+
+/// What the interpreter says of an error: all of it, or only which trap it is where the build has no room for the text.
+pub(crate) fn error_text(error: &Error) -> String {
+    #[cfg(feature = "error-text")]
+    return alloc::string::ToString::to_string(error);
+    #[cfg(not(feature = "error-text"))]
+    String::from(
+        error
+            .as_trap_code()
+            .map_or("this build has no text for why (feature error-text)", |trap| trap.trap_message()),
+    )
 }

@@ -1,22 +1,15 @@
-use alloc::{
-    borrow::ToOwned,
-    collections::BTreeSet,
-    format,
-    string::{String, ToString},
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{borrow::ToOwned, collections::BTreeSet, format, string::String, sync::Arc, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
 use spin::Mutex;
 use toehold_abi::{CLEANUP, EXECUTE_PREFIX, EXECUTE_SIGNATURE};
 use uuid::Uuid;
-use wasmi::{ExternType, Linker, Module};
+use wasmi::{Engine, Error, ExternType, Linker, Module};
 
 use crate::{
     Limits, Millis, NoticedLimits,
-    engine::engine,
+    engine::{engine, error_text},
     guest::{Guest, JobRole, Registration, Role},
     host_functions::{self, is_job_name},
     lifecycle,
@@ -30,6 +23,10 @@ use crate::{
 const WARNINGS: usize = 20;
 /// Jobs of an extension.
 const JOBS: usize = 256;
+
+/// Makes a module of bytes that are not validated: [`Module::new_unchecked`](wasmi::Module::new_unchecked), which is unsafe,
+/// so that it stands in the code of whoever vouches for the bytes.
+pub type Compile = fn(&Engine, &[u8]) -> Result<Module, Error>;
 
 /// A loaded extension: its compiled module, its jobs, and what they may do. Clones share it.
 #[derive(Clone)]
@@ -65,8 +62,23 @@ impl Extension {
     ///
     /// # Errors
     /// [`LoadError`] says all that is wrong with the module, and nothing of it stays behind.
+    #[cfg(feature = "validate")]
     pub fn load(manifest: Manifest, module: &[u8], limits: &Limits) -> Result<Self, LoadError> {
-        Self::build(manifest, module, limits, None)
+        Self::build(manifest, module, limits, None, |engine, bytes| Module::new(engine, bytes))
+    }
+
+    /// As [`Extension::load`], for builds without the feature `validate`: what is wrong with the module's code is not
+    /// noticed, and may do anything to the host. Only for modules whose maker is known, by the signature of their package.
+    ///
+    /// # Errors
+    /// As [`Extension::load`].
+    pub fn load_unvalidated(
+        manifest: Manifest,
+        module: &[u8],
+        limits: &Limits,
+        compile: Compile,
+    ) -> Result<Self, LoadError> {
+        Self::build(manifest, module, limits, None, compile)
     }
 
     /// Loads a new module or manifest in this extension's place. Jobs that run keep the old module, and still count
@@ -74,8 +86,9 @@ impl Extension {
     ///
     /// # Errors
     /// As [`Extension::load`]; this one is as good as before.
+    #[cfg(feature = "validate")]
     pub fn reload(&self, manifest: Manifest, module: &[u8], limits: &Limits) -> Result<Self, LoadError> {
-        Self::build(manifest, module, limits, Some(self))
+        Self::build(manifest, module, limits, Some(self), |engine, bytes| Module::new(engine, bytes))
     }
 
     fn build(
@@ -83,6 +96,7 @@ impl Extension {
         module: &[u8],
         limits: &Limits,
         old: Option<&Self>,
+        compile: impl FnOnce(&Engine, &[u8]) -> Result<Module, Error>,
     ) -> Result<Self, LoadError> {
         log::info!("Loading extension: {}", manifest.id());
         let limits = limits.lowered_by(manifest.permissions());
@@ -90,13 +104,13 @@ impl Extension {
             return Err(LoadError::TooLarge { bytes: module.len(), limit: limits.module_bytes });
         }
         let engine = engine(&limits);
-        let compiled = Module::new(&engine, module).map_err(|error| LoadError::Invalid(error.to_string()))?;
+        let compiled = compile(&engine, module).map_err(|error| LoadError::Invalid(error_text(&error)))?;
         let hash: [u8; 32] = Sha256::digest(module).into();
         let info = module::check(&compiled, module.len(), hash, &limits)?;
         let mut linker = Linker::new(&engine);
         let mut warnings = Vec::new();
         link(&mut linker, &compiled, &info, &mut warnings)
-            .map_err(|error| LoadError::Invalid(error.to_string()))?;
+            .map_err(|error| LoadError::Invalid(error_text(&Error::from(error))))?;
         let shared = Arc::new(ExtensionShared::new(manifest, limits, old.map(|old| &*old.0.shared)));
         let lifecycle::Loaded { registrations, lines_dropped } =
             lifecycle::load(&shared, &compiled, &linker)?;

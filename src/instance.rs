@@ -7,6 +7,7 @@ use wasmi::{
 };
 
 use crate::{
+    engine::error_text,
     fault::Fault,
     guest::{Guest, Within},
     host_functions::Parked,
@@ -109,6 +110,6 @@ pub(crate) fn to_fault(guest: &mut Guest, error: &wasmi::Error, export: &str, fu
             Fault::CallDepth { limit: limits.call_depth, stack_bytes: limits.stack_bytes }
         }
         Some(TrapCode::OutOfFuel) => Fault::Fuel { of: export.to_string(), limit: fuel },
-        _ => Fault::Trap { export: export.to_string(), message: error.to_string() },
+        _ => Fault::Trap { export: export.to_string(), message: error_text(error) },
     }
 }

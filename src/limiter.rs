@@ -57,14 +57,13 @@ impl ResourceLimiter for Limiter {
         &mut self,
         _current: usize,
         desired: usize,
-        maximum: Option<usize>,
+        // wasmi has looked at the module's own limit already, and the guest got -1. On hosts of 32 bits this number is
+        // wrong for a limit of 4 GiB.
+        _maximum: Option<usize>,
     ) -> Result<bool, LimiterError> {
         let asked = desired as u64;
         self.memory_asked = asked;
         if asked > self.memory_bytes {
-            if maximum.is_some_and(|maximum| desired > maximum) {
-                return Ok(false); // The module's own limit: the guest gets -1.
-            }
             self.refused = Some(Fault::Memory { asked, limit: self.memory_bytes });
             return Err(LimiterError::ResourceLimiterDeniedAllocation);
         }

@@ -9,11 +9,11 @@ use toehold_abi::{
     ALLOC, CLEANUP, EXECUTE_PREFIX, EXECUTE_SIGNATURE, FREE, HostFunction, IMPORT_MODULE, INIT, MEMORY,
     MIGRATE_SIGNATURE, Signature, ValueType,
 };
-use wasmi::{ExternType, FuncType, Module};
+use wasmi::{ExternType, FuncType, MemoryType, Module};
 
 use crate::{Limits, engine::func_type, fault::Fault};
 
-/// Bytes of a page of linear memory; the proposal for other sizes is off.
+/// Bytes of a page of linear memory where its type does not say otherwise.
 const PAGE_BYTES: u64 = 1 << 16;
 
 /// What a module imports and exports.
@@ -126,7 +126,7 @@ pub(crate) fn check(
         })
         .collect();
     let memory_bytes = match module.get_export(MEMORY) {
-        Some(ExternType::Memory(ty)) => ty.minimum().saturating_mul(PAGE_BYTES),
+        Some(ExternType::Memory(ty)) => ty.minimum().saturating_mul(page_bytes(ty)),
         Some(other) => {
             problems.push(format!("exports `{MEMORY}` as {}, not as a memory", describe(&other)));
             0
@@ -148,6 +148,14 @@ pub(crate) fn check(
         .map(|export| Export { name: export.name().to_string(), ty: describe(export.ty()) })
         .collect();
     Ok(ModuleInfo { bytes, hash, memory_bytes, imports, exports })
+}
+
+/// Bytes of a page: 1 or 65,536 are what the proposal for custom page sizes allows.
+fn page_bytes(ty: MemoryType) -> u64 {
+    // wasmi 2.0.0 does not tell the page size of a type, but whether two types are the same.
+    let mut in_bytes = MemoryType::builder();
+    in_bytes.memory64(ty.is_64()).min(ty.minimum()).max(ty.maximum()).page_size_log2(0);
+    if in_bytes.build().is_ok_and(|in_bytes| in_bytes == ty) { 1 } else { PAGE_BYTES }
 }
 
 /// Whether a type is that of a job's export.

@@ -36,15 +36,13 @@ struct Shown {
 struct LogFollower {
     lines: Vec<LogLine>,
     bytes: usize,
+    limit: usize,
     dropped: u64,
 }
 
-/// Bytes of log lines that wait to be taken; a slice can hardly log more.
-const FOLLOWED_BYTES: usize = 1 << 20;
-
 impl LogFollower {
     fn add(&mut self, line: LogLine) {
-        if self.bytes.saturating_add(line.text.len()) > FOLLOWED_BYTES {
+        if self.bytes.saturating_add(line.text.len()) > self.limit {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
@@ -102,9 +100,9 @@ impl JobContext {
         self.shown.lock().log_tail.oldest_ordered().cloned().collect()
     }
 
-    /// From now on, keeps all lines that the guest logs for [`JobContext::take_log`], up to 1 MiB (1,048,576 bytes).
-    pub fn follow_log(&self) {
-        self.shown.lock().follower.get_or_insert_default();
+    /// From now on, keeps all lines that the guest logs for [`JobContext::take_log`], up to so many bytes of text.
+    pub fn follow_log(&self, bytes: usize) {
+        self.shown.lock().follower.get_or_insert_default().limit = bytes;
     }
 
     /// The lines that the guest has logged since this was called last, oldest first, and how many more there were than
@@ -113,7 +111,8 @@ impl JobContext {
     pub fn take_log(&self) -> (Vec<LogLine>, u64) {
         let mut shown = self.shown.lock();
         shown.follower.as_mut().map_or_else(Default::default, |follower| {
-            let taken = core::mem::take(follower);
+            let empty = LogFollower { limit: follower.limit, ..LogFollower::default() };
+            let taken = core::mem::replace(follower, empty);
             (taken.lines, taken.dropped)
         })
     }

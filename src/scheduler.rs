@@ -112,6 +112,12 @@ impl Scheduler {
         !self.ready.is_empty()
     }
 
+    /// The job that [`Scheduler::turn`] gives its turn next.
+    #[must_use]
+    pub fn next_ready(&self) -> Option<Uuid> {
+        self.ready.first().map(|(_, id)| *id)
+    }
+
     /// When the next job that waits for a time is due.
     #[must_use]
     pub fn next_due(&self) -> Option<Millis> {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 /// What stored bytes are, and the newest version of its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum FormatError {
 }
 
 const VERSION_BYTES: usize = 1;
-const CHECKSUM_BYTES: usize = 4;
+pub(crate) const CHECKSUM_BYTES: usize = 4;
 
 /// Three bytes that say what it is, the version, the fields in postcard, CRC-32 of all before it (little-endian).
 pub(crate) fn seal(kind: Kind, fields: &impl Serialize) -> Vec<u8> {
@@ -91,7 +91,7 @@ pub(crate) fn unseal(kind: Kind, bytes: &[u8]) -> Result<(u8, &[u8]), FormatErro
 }
 
 /// All of `fields` as a `T`.
-pub(crate) fn fields<T: DeserializeOwned>(kind: Kind, fields: &[u8]) -> Result<T, FormatError> {
+pub(crate) fn fields<'de, T: Deserialize<'de>>(kind: Kind, fields: &'de [u8]) -> Result<T, FormatError> {
     match postcard::take_from_bytes(fields) {
         Ok((value, [])) => Ok(value),
         _ => Err(FormatError::Damaged { what: kind.name }),

@@ -1,23 +1,41 @@
 //! What a board gives to the shell.
 
+use embedded_io::{Read, ReadReady, Write};
 use toehold::{Millis, UnixMillis, Uuid};
 
-/// The parts of a board that the shell runs on. It owns all of them.
-#[derive(Debug)]
-pub struct Parts<F, I, C, E, M, W> {
-    /// NOR flash for jobs and packages: any `embedded_storage::nor_flash::NorFlash`.
-    pub flash: F,
-    /// Where people and `toehold board` talk to the board: `embedded_io`'s `Read`, `ReadReady` and
-    /// `Write`, a UART for one.
-    pub console: I,
+use crate::Depot;
+
+/// The kinds of a board's parts. A firmware implements it once, for a type that has no content.
+pub trait Board {
+    /// Where jobs and packages lie: [`FlashStore`](crate::FlashStore), on whatever NOR flash the board has.
+    type Store: Depot;
+    /// Where people and `toehold board` talk to the board: a UART for one.
+    type Console: Read + ReadReady + Write;
     /// Tells the time, and waits.
-    pub clock: C,
+    type Clock: Clock;
     /// Where random bytes come from.
-    pub entropy: E,
+    type Entropy: Entropy;
     /// What the allocator knows.
-    pub memory: M,
+    type Memory: Memory;
     /// What outlives a reset.
-    pub witness: W,
+    type Witness: Witness;
+}
+
+/// The parts of a board that the shell runs on. It owns all of them.
+#[expect(missing_debug_implementations, reason = "parts of boards seldom have one")]
+pub struct Parts<B: Board> {
+    /// See [`Board::Store`].
+    pub store: B::Store,
+    /// See [`Board::Console`].
+    pub console: B::Console,
+    /// See [`Board::Clock`].
+    pub clock: B::Clock,
+    /// See [`Board::Entropy`].
+    pub entropy: B::Entropy,
+    /// See [`Board::Memory`].
+    pub memory: B::Memory,
+    /// See [`Board::Witness`].
+    pub witness: B::Witness,
 }
 
 /// A clock, and the way to sleep on it.
@@ -48,12 +66,17 @@ pub trait Memory {
 
     /// Bytes of the heap, free or not.
     fn total(&self) -> usize;
+
+    /// Bytes of the heap that were never used so far, if the allocator knows.
+    fn never_used(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// A place that keeps its content through a reset, if not through a power cut: RAM that start-up code leaves alone.
 ///
 /// An allocator that has nothing left can't say so to whoever asked: the firmware panics and resets. The shell notes here
-/// what it is about to do for which job, so that after the reset it knows whose fault it was, and does not do it again.
+/// what it is about to do for which job, so that after the reset it knows whose fault it was, and does not do it for ever.
 pub trait Witness {
     /// Notes what is being done. Called before each turn of a job, so it must be quick.
     fn note(&mut self, doing: Doing);

@@ -1,3 +1,6 @@
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::any;
 use core::fmt;
 
@@ -5,10 +8,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::border::{self, Block};
-use crate::{Uuid, checkpoint};
+use crate::{Uuid, checkpoint, json};
 
 /// Why a call of the host's operation gave no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallError {
     /// The operation failed, or the host refused it.
@@ -52,6 +55,13 @@ impl fmt::Display for CallError {
     }
 }
 
+/// As for people: what quotes text takes tables of Unicode along, into each guest.
+impl fmt::Debug for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl core::error::Error for CallError {}
 
 pub(crate) fn call<In, Out>(method: &str, library_id: Option<&Uuid>, input: &In) -> Result<Out, CallError>
@@ -59,15 +69,14 @@ where
     In: Serialize + ?Sized,
     Out: DeserializeOwned,
 {
-    let reply = call_json(method, library_id, serde_json::to_vec(input))?;
-    serde_json::from_slice(&reply)
-        .map_err(|error| unexpected(method, any::type_name::<Out>(), &reply, &error))
+    let reply = call_json(method, library_id, json::to_vec(input).map_err(|error| error.to_string()))?;
+    json::from_slice(&reply).map_err(|error| unexpected(method, any::type_name::<Out>(), &reply, &error))
 }
 
 fn call_json(
     method: &str,
     library_id: Option<&Uuid>,
-    payload: serde_json::Result<Vec<u8>>,
+    payload: Result<Vec<u8>, String>,
 ) -> Result<Block, CallError> {
     let payload = payload.map_err(|error| CallError::Input {
         method: method.into(),
@@ -94,10 +103,10 @@ fn refusal(reply: &[u8]) -> Option<String> {
     if !object.trim_ascii_start().starts_with(b"\"error\"") {
         return None;
     }
-    serde_json::from_slice::<Refusal>(reply).ok().map(|refusal| refusal.error)
+    json::from_slice::<Refusal>(reply).ok().map(|refusal| refusal.error)
 }
 
-fn unexpected(method: &str, expected: &str, reply: &[u8], error: &serde_json::Error) -> CallError {
+fn unexpected(method: &str, expected: &str, reply: &[u8], error: &dyn fmt::Display) -> CallError {
     CallError::Reply { method: method.into(), reason: checkpoint::describe("reply", expected, reply, error) }
 }
 

@@ -1,5 +1,8 @@
 //! The job's state on its way to the host and back. It is JSON, so that people and other languages can read it.
 
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::any;
 use core::fmt;
 
@@ -7,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toehold_abi::Checkpointed;
 
-use crate::{Error, Uuid, border};
+use crate::{Error, Uuid, border, json};
 
 /// What a job keeps from run to run: anything with a default that serde can write and read.
 ///
@@ -17,7 +20,7 @@ pub trait State: Default + Serialize + DeserializeOwned {}
 impl<S: Default + Serialize + DeserializeOwned> State for S {}
 
 /// Why a checkpoint was not taken. An older one, if any, still holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The host could not make the state durable.
@@ -41,6 +44,13 @@ impl fmt::Display for CheckpointError {
     }
 }
 
+/// As for people: what quotes text takes tables of Unicode along, into each guest.
+impl fmt::Debug for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl core::error::Error for CheckpointError {}
 
 pub(crate) fn save<S: Serialize + ?Sized>(job_id: &Uuid, state: &S) -> Result<(), CheckpointError> {
@@ -56,7 +66,7 @@ fn save_json(job_id: &Uuid, json: Vec<u8>) -> Result<(), CheckpointError> {
 
 /// The bytes of a state.
 pub(crate) fn encode<S: Serialize + ?Sized>(state: &S) -> Result<Vec<u8>, CheckpointError> {
-    serde_json::to_vec(state).map_err(|error| CheckpointError::Encode { reason: error.to_string() })
+    json::to_vec(state).map_err(|error| CheckpointError::Encode { reason: error.to_string() })
 }
 
 /// The state in `bytes`; no bytes are the default state.
@@ -64,21 +74,27 @@ pub(crate) fn restore<S: State>(bytes: &[u8]) -> Result<S, Error> {
     if bytes.is_empty() {
         return Ok(S::default());
     }
-    serde_json::from_slice(bytes).map_err(|error| unreadable::<S>("state", bytes, &error))
+    json::from_slice(bytes).map_err(|error| unreadable::<S>("state", bytes, &error))
 }
 
 /// What to say of JSON from the host that is not a `T`.
-pub(crate) fn unreadable<T>(what: &str, found: &[u8], error: &serde_json::Error) -> Error {
+pub(crate) fn unreadable<T>(what: &str, found: &[u8], error: &dyn fmt::Display) -> Error {
     Error::failed(describe(what, any::type_name::<T>(), found, error))
 }
 
 pub(crate) fn describe(what: &str, expected: &str, found: &[u8], error: &dyn fmt::Display) -> String {
-    let shown = found.get(..EXCERPT).unwrap_or(found);
+    let start = found.get(..EXCERPT).unwrap_or(found);
+    let shown = match str::from_utf8(start) {
+        Ok(text) => text,
+        Err(error) => {
+            found.get(..error.valid_up_to()).and_then(|text| str::from_utf8(text).ok()).unwrap_or("")
+        }
+    };
     let more = if shown.len() < found.len() { "..." } else { "" };
     format!(
         "the {what} can't be read: expected {expected} as JSON, found {} bytes `{}{more}`: {error}",
-        found.len(),
-        String::from_utf8_lossy(shown),
+        found.len() as u64,
+        shown,
     )
 }
 

@@ -1,26 +1,53 @@
+use alloc::string::ToString;
 use core::fmt::Display;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use toehold_abi::{Interrupt, LogLevel, ProgressStep};
 
 use crate::{CallError, CheckpointError, Interrupted, Result, Uuid, log};
-use crate::{border, call, checkpoint, interrupt};
+use crate::{border, call, checkpoint, interrupt, json};
 
 /// A job's line to the host, for as long as it runs.
 ///
 /// Reports ([`report_progress`](Self::report_progress), [`report_step`](Self::report_step),
 /// [`add_warning`](Self::add_warning), the counters and the log) never fail and never stop the job.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct JobContext {
     job_id: Uuid,
     library_id: Uuid,
 }
 
 impl JobContext {
-    pub(crate) fn from_json(json: &[u8]) -> Result<Self> {
-        serde_json::from_slice(json)
-            .map_err(|error| checkpoint::unreadable::<Self>("job context", json, &error))
+    pub(crate) fn from_json(bytes: &[u8]) -> Result<Self> {
+        json::Scanner::whole(bytes, Self::scan)
+            .map_err(|error| checkpoint::unreadable::<Self>("job context", bytes, &error))
+    }
+
+    /// By hand, since each guest has it: serde's way would take a kilobyte more.
+    fn scan(scanner: &mut json::Scanner<'_>) -> Result<Self, json::Error> {
+        let (mut job_id, mut library_id) = (None, None);
+        scanner.open(b'{', "expected an object")?;
+        let mut is_first = true;
+        while scanner.more(&mut is_first, b'}')? {
+            let key = scanner.string()?;
+            scanner.colon()?;
+            let id = match &*key {
+                "job_id" => &mut job_id,
+                "library_id" => &mut library_id,
+                _ => {
+                    scanner.skip()?;
+                    continue;
+                }
+            };
+            let text = scanner.string()?;
+            *id = Some(text.parse().map_err(|_| json::Error::new("expected a hyphenated UUID"))?);
+        }
+        scanner.close(b'}')?;
+        match (job_id, library_id) {
+            (Some(job_id), Some(library_id)) => Ok(Self { job_id, library_id }),
+            _ => Err(json::Error::new("expected `job_id` and `library_id`")),
+        }
     }
 
     /// The job that this run belongs to. It stays the same when the job goes on elsewhere.

@@ -1,3 +1,5 @@
+use alloc::boxed::Box;
+use alloc::string::String;
 use core::fmt;
 
 use toehold_abi::Interrupt;
@@ -38,11 +40,28 @@ pub enum Error {
     Failed(Box<dyn core::error::Error>),
 }
 
+/// A failure that is only text. Rust's own would bring along what quotes it, with tables of Unicode.
+struct Text(String);
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for Text {}
+
 impl Error {
     /// A failure with this text.
     #[must_use]
     pub fn failed(text: impl Into<String>) -> Self {
-        Self::Failed(text.into().into())
+        Self::Failed(Box::new(Text(text.into())))
     }
 
     /// Whether the job was asked to stop, rather than failed.

@@ -1,3 +1,5 @@
+use alloc::format;
+
 use toehold_abi::{LogLevel, Registered};
 
 use crate::{Result, border, log};

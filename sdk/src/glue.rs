@@ -1,5 +1,7 @@
 //! What stands between the exports and the author's functions.
 
+use alloc::vec::Vec;
+
 use toehold_abi::{Interrupt, JobResult, LogLevel};
 
 use crate::border::Block;

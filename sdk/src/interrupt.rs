@@ -7,7 +7,7 @@ use crate::{Uuid, border};
 /// The job was asked to stop: [`Interrupt::Pause`] for now, [`Interrupt::Cancel`] for good.
 ///
 /// Passed on with `?` it makes the SDK checkpoint the state and end the run as interrupted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Interrupted(pub Interrupt);
 
 impl fmt::Display for Interrupted {
@@ -16,6 +16,13 @@ impl fmt::Display for Interrupted {
             Interrupt::Cancel => "interrupted: the job was asked to stop for good",
             _ => "interrupted: the job was asked to stop for now",
         })
+    }
+}
+
+/// As for people: what quotes text takes tables of Unicode along, into each guest.
+impl fmt::Debug for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -127,7 +127,10 @@
 //! The SDK reads no clock, no randomness and no file: they are operations of the host, reached by
 //! [`JobContext::call`]. So a job that gets the same answers comes to the same result.
 
+#![cfg_attr(all(target_arch = "wasm32", not(feature = "std")), no_std)]
 #![deny(unsafe_code)]
+
+extern crate alloc;
 
 mod border;
 mod call;
@@ -136,7 +139,9 @@ mod context;
 mod error;
 mod extension;
 mod glue;
+mod heap;
 mod interrupt;
+mod json;
 mod log;
 mod panic;
 #[cfg(not(target_arch = "wasm32"))]
@@ -161,4 +166,5 @@ pub mod __private {
     pub use crate::border::{execute, migrate};
     pub use crate::extension::{assert_distinct, assert_one_state_version};
     pub use crate::glue::{cleanup, init, job_is_sound, migration_is_sound};
+    pub use crate::heap::Heap;
 }

@@ -15,8 +15,8 @@ pub struct ParseUuidError;
 
 /// Length of the text, hyphens included.
 const TEXT_LENGTH: usize = 36;
-/// Before which bytes a hyphen stands.
-const HYPHENS: [usize; 4] = [4, 6, 8, 10];
+/// Where hyphens stand in it.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 impl Uuid {
     /// The id that these bytes are, in RFC 4122 order.
@@ -33,21 +33,29 @@ impl Uuid {
 
     fn text(&self) -> [u8; TEXT_LENGTH] {
         let mut text = [b'-'; TEXT_LENGTH];
-        let mut free = text.iter_mut();
-        for (index, byte) in self.0.iter().enumerate() {
-            if HYPHENS.contains(&index) {
-                free.next();
+        let mut digits = 0;
+        for (place, character) in text.iter_mut().enumerate() {
+            if HYPHENS.contains(&place) {
+                continue;
             }
-            for nibble in [byte >> 4, byte & 15] {
-                if let Some(place) = free.next() {
-                    *place = match nibble {
-                        0..=9 => b'0' + nibble,
-                        _ => b'a' + nibble - 10,
-                    };
-                }
-            }
+            let byte = self.0.get(digits / 2).copied().unwrap_or(0);
+            let digit = if digits % 2 == 0 { byte >> 4 } else { byte & 15 };
+            *character = digit + if digit < 10 { b'0' } else { b'a' - 10 };
+            digits += 1;
         }
         text
+    }
+}
+
+/// What a hexadecimal digit stands for.
+pub(crate) fn hexadecimal(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        // In ASCII a small letter is the large one with another bit.
+        _ => match digit | 0x20 {
+            letter @ b'a'..=b'f' => Some(letter - b'a' + 10),
+            _ => None,
+        },
     }
 }
 
@@ -55,26 +63,24 @@ impl FromStr for Uuid {
     type Err = ParseUuidError;
 
     fn from_str(text: &str) -> Result<Self, ParseUuidError> {
-        fn nibble(character: Option<u8>) -> Result<u8, ParseUuidError> {
-            match character {
-                Some(digit @ b'0'..=b'9') => Ok(digit - b'0'),
-                Some(digit @ b'a'..=b'f') => Ok(digit - b'a' + 10),
-                Some(digit @ b'A'..=b'F') => Ok(digit - b'A' + 10),
-                _ => Err(ParseUuidError),
+        let mut id = Self::default();
+        if text.len() != TEXT_LENGTH {
+            return Err(ParseUuidError);
+        }
+        let mut digits = 0;
+        for (place, character) in text.bytes().enumerate() {
+            if HYPHENS.contains(&place) {
+                if character != b'-' {
+                    return Err(ParseUuidError);
+                }
+                continue;
             }
+            let digit = hexadecimal(character).ok_or(ParseUuidError)?;
+            let byte = id.0.get_mut(digits / 2).ok_or(ParseUuidError)?;
+            *byte = *byte << 4 | digit;
+            digits += 1;
         }
-        let mut characters = text.bytes();
-        let mut bytes = [0; 16];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            if HYPHENS.contains(&index) && characters.next() != Some(b'-') {
-                return Err(ParseUuidError);
-            }
-            *byte = nibble(characters.next())? << 4 | nibble(characters.next())?;
-        }
-        match characters.next() {
-            None => Ok(Self(bytes)),
-            Some(_) => Err(ParseUuidError),
-        }
+        Ok(id)
     }
 }
 

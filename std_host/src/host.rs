@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf, sync::Arc, thread, time::Instant};
 
-use toehold::{Checkpoint, JobStart, Limits, Registry, StartError, Uuid};
+use toehold::{Checkpoint, JobStart, Limits, Registry, StartError, Trust, Uuid};
 
 use crate::{
     CheckpointFolder, ExtensionError, ExtensionManager, GrantOptions, JobHandle, Operations,
@@ -18,6 +18,8 @@ pub struct HostConfig {
     pub extensions: PathBuf,
     /// The folder for what must outlive the process.
     pub data: PathBuf,
+    /// Whose extensions it takes.
+    pub trust: Trust,
     /// What extensions and jobs may use at most.
     pub limits: Limits,
     /// What extensions get beyond their own folders.
@@ -86,6 +88,7 @@ impl HostConfig {
         Self {
             extensions: extensions.into(),
             data: data.into(),
+            trust: Trust::Anyone,
             limits: Limits::default(),
             grants: GrantOptions::default(),
             operations: Operations::built_in(),
@@ -98,9 +101,9 @@ impl Host {
     /// A host, which has loaded no extension yet: [`Host::extensions`] does that.
     #[must_use]
     pub fn new(config: HostConfig) -> Self {
-        let HostConfig { extensions, data, limits, grants, operations, slice } = config;
+        let HostConfig { extensions, data, trust, limits, grants, operations, slice } = config;
         Self {
-            extensions: ExtensionManager::new(extensions, limits, grants),
+            extensions: ExtensionManager::new(extensions, limits, grants).with_trust(trust),
             checkpoints: CheckpointFolder::new(data.join("checkpoints")),
             operations,
             registry: Registry::default(),

@@ -42,6 +42,7 @@ mod worker;
 pub use checkpoints::{CheckpointFolder, ReadCheckpointError};
 pub use extensions::{
     CONFIG_FILE, Change, ExtensionError, ExtensionManager, GrantOptions, Installed, MANIFEST_FILE,
+    PACKAGE_FILE,
 };
 pub use handle::{Ended, JobHandle, JobStatus};
 pub use host::{Dispatch, DispatchError, Host, HostConfig};

@@ -1,5 +1,7 @@
 //! A job that counts.
 
+use alloc::format;
+
 use serde::{Deserialize, Serialize};
 use toehold_sdk::{JobContext, Result, job};
 
@@ -25,7 +27,7 @@ impl Default for CounterState {
 }
 
 /// Counts from `current` to `target`.
-#[job(name = "counter")]
+#[job(name = "counter", version = 1)]
 pub fn counter(ctx: &JobContext, state: &mut CounterState) -> Result<()> {
     ctx.info(format_args!("Starting counter (current: {}, target: {})", state.current, state.target));
     while state.current < state.target {

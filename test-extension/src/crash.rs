@@ -1,5 +1,8 @@
 //! A job that panics, to see what a host keeps of it.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
 use serde::{Deserialize, Serialize};
 use toehold_sdk::{JobContext, Result, job};
 
@@ -18,7 +21,7 @@ impl Default for CrashState {
 }
 
 /// Panics with the state's message.
-#[job(name = "crash", resumable = false)]
+#[job(name = "crash", version = 1, resumable = false)]
 pub fn crash(_ctx: &JobContext, state: &mut CrashState) -> Result<()> {
     panic!("{}", state.message);
 }

@@ -1,5 +1,8 @@
 //! A job that draws a number and a time when it is entered, and keeps them nowhere but in its memory.
 
+use alloc::format;
+use alloc::string::String;
+
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use toehold_sdk::{JobContext, Result, job};
@@ -27,7 +30,7 @@ impl Default for DrawState {
 }
 
 /// Draws once, and puts what it has drawn under each of the keys that are left.
-#[job(name = "draw")]
+#[job(name = "draw", version = 1)]
 pub fn draw(ctx: &JobContext, state: &mut DrawState) -> Result<()> {
     let drawn = Drawn::of(ctx)?;
     while state.done < state.rounds {

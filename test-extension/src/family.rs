@@ -1,5 +1,9 @@
 //! A job that dispatches others.
 
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use toehold_sdk::{Extension, JobContext, Result, Uuid, job};
@@ -27,7 +31,7 @@ impl Default for FamilyState {
 }
 
 /// Dispatches its children one after the other, with a checkpoint after each, and does not wait for them.
-#[job(name = "family")]
+#[job(name = "family", version = 1)]
 pub fn family(ctx: &JobContext, state: &mut FamilyState) -> Result<()> {
     #[derive(Serialize)]
     struct Input<'a> {

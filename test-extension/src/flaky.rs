@@ -18,7 +18,7 @@ impl Default for FlakyState {
 }
 
 /// Asks the host which attempt this is, and panics in the first ones.
-#[job(name = "flaky")]
+#[job(name = "flaky", version = 1)]
 pub fn flaky(ctx: &JobContext, state: &mut FlakyState) -> Result<()> {
     #[derive(Deserialize)]
     struct Reply {

@@ -22,19 +22,33 @@
 //! The jobs are ordinary functions, so `cargo test` runs them natively; `cargo xtask guests` builds
 //! `test_extension.wasm`.
 
+#![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
 pub mod counter;
+#[cfg(feature = "crash")]
 pub mod crash;
+#[cfg(feature = "draw")]
 pub mod draw;
+#[cfg(feature = "family")]
 pub mod family;
+#[cfg(feature = "flaky")]
 pub mod flaky;
+#[cfg(feature = "nap")]
 pub mod nap;
+#[cfg(feature = "spin")]
 pub mod spin;
+#[cfg(feature = "tally")]
 pub mod tally;
+#[cfg(feature = "wordcount")]
 pub mod wordcount;
 
 use toehold_sdk::{LogLevel, Result, extension, log};
+
+#[cfg(not(feature = "std"))]
+toehold_sdk::heap!(4096);
 
 /// The extension as its manifest describes it.
 #[extension(
@@ -43,13 +57,21 @@ use toehold_sdk::{LogLevel, Result, extension, log};
     version = "0.1.0",
     jobs = [
         counter::counter,
+        #[cfg(feature = "wordcount")]
         wordcount::wordcount,
+        #[cfg(feature = "tally")]
         tally::tally,
+        #[cfg(feature = "draw")]
         draw::draw,
+        #[cfg(feature = "nap")]
         nap::nap,
+        #[cfg(feature = "family")]
         family::family,
+        #[cfg(feature = "spin")]
         spin::spin,
+        #[cfg(feature = "flaky")]
         flaky::flaky,
+        #[cfg(feature = "crash")]
         crash::crash,
     ],
     init = init,

@@ -23,7 +23,7 @@ impl Default for NapState {
 }
 
 /// Takes its naps, with a checkpoint after each.
-#[job(name = "nap")]
+#[job(name = "nap", version = 1)]
 pub fn nap(ctx: &JobContext, state: &mut NapState) -> Result<()> {
     #[derive(Serialize)]
     struct Input {

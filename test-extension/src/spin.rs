@@ -25,7 +25,7 @@ impl Default for SpinState {
 }
 
 /// Computes all rounds. It takes no checkpoint of its own: an interrupt does, and whoever kills it loses its work.
-#[job(name = "spin")]
+#[job(name = "spin", version = 1)]
 pub fn spin(ctx: &JobContext, state: &mut SpinState) -> Result<()> {
     while state.done < state.rounds {
         ctx.check_interrupt()?;

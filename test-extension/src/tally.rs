@@ -1,5 +1,8 @@
 //! A job whose every item has an effect outside of it, and that sees whether any was carried out twice.
 
+use alloc::format;
+use alloc::string::String;
+
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use toehold_sdk::{Error, JobContext, Result, job};
@@ -30,7 +33,7 @@ impl Default for TallyState {
 }
 
 /// Puts the items from `current` to `target` into the host's key-value store, each under a key of its own.
-#[job(name = "tally")]
+#[job(name = "tally", version = 1)]
 pub fn tally(ctx: &JobContext, state: &mut TallyState) -> Result<()> {
     while state.current < state.target {
         ctx.check_interrupt()?;

@@ -2,6 +2,10 @@
 
 mod file;
 
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use serde::{Deserialize, Serialize};
 use toehold_sdk::{Error, JobContext, Result, job};
 
@@ -27,7 +31,7 @@ impl Default for WordcountState {
 }
 
 /// Counts a file at a time, with a checkpoint after each. A file that can't be read becomes a warning.
-#[job(name = "wordcount")]
+#[job(name = "wordcount", version = 1)]
 pub fn wordcount(ctx: &JobContext, state: &mut WordcountState) -> Result<()> {
     let names = list(ctx, &state.folder)?;
     let total = names.len();

@@ -7,7 +7,8 @@ use std::{fs, path::PathBuf};
 
 use toehold::{
     Bundle, BundledExtension, CallDigest, Checkpoint, Digest, Interrupt, JobRecord, JobState, JournalEntry,
-    LastWords, LogLevel, LogLine, NoticedLimits, Priority, Progress, Report, Saved, Sleep, Uuid,
+    LastWords, LogLevel, LogLine, Manifest, NoticedLimits, Package, Priority, Progress, Report, Saved, Sleep,
+    Trust, Uuid,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -113,6 +114,41 @@ fn bundle() -> Bundle {
     Bundle::new(checkpoint().job_id, saved, Some(extension))
 }
 
+fn manifest() -> Manifest {
+    let json = r#"{
+        "id": "example", "name": "Example", "version": "1.2.3", "description": "d", "author": "a",
+        "homepage": "https://example.org", "wasm_file": "example.wasm", "state_version": 2,
+        "permissions": {
+            "methods": ["query:"], "libraries": ["*", "00000000-0000-0000-0000-000000000008"],
+            "rate_limits": { "requests_per_minute": 300, "concurrent_jobs": 2 }, "max_memory_mb": 1,
+            "fuel_per_job": 1000, "network_access": ["example.org"], "file_access": ["samples"]
+        }
+    }"#;
+    serde_json::from_str(json).unwrap()
+}
+
+#[test]
+fn packages_of_version_1_are_read_and_written_the_same() {
+    let bytes = fs::read(fixture("package")).unwrap();
+    assert_eq!(Package::pack(&manifest(), b"\0asm"), bytes);
+    let package = Package::open(bytes, &Trust::Anyone).unwrap();
+    assert_eq!((package.manifest(), package.module()), (&manifest(), b"\0asm".as_slice()));
+}
+
+#[cfg(feature = "signatures")]
+#[test]
+fn signed_packages_of_version_1_are_read_and_written_the_same() {
+    let bytes = fs::read(fixture("package-signed")).unwrap();
+    assert_eq!(Package::pack_signed(&manifest(), b"\0asm", &signing_key()), bytes);
+    let trust = Trust::Signed(vec![signing_key().public_key()]);
+    assert_eq!(Package::open(bytes, &trust).unwrap().manifest(), &manifest());
+}
+
+#[cfg(feature = "signatures")]
+fn signing_key() -> toehold::SigningKey {
+    toehold::SigningKey::from_seed(&[7; 32])
+}
+
 #[test]
 fn files_of_version_1_are_read_and_written_the_same() {
     let read = |name| fs::read(fixture(name)).unwrap();
@@ -152,4 +188,8 @@ fn write_fixtures() {
     fs::write(fixture("record"), record().encode()).unwrap();
     fs::write(fixture("journal"), JournalEntry::encode_all(&entries())).unwrap();
     fs::write(fixture("bundle"), bundle().encode()).unwrap();
+    fs::write(fixture("package"), Package::pack(&manifest(), b"\0asm")).unwrap();
+    #[cfg(feature = "signatures")]
+    fs::write(fixture("package-signed"), Package::pack_signed(&manifest(), b"\0asm", &signing_key()))
+        .unwrap();
 }

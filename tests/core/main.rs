@@ -8,6 +8,7 @@ mod host_functions;
 mod interrupts;
 mod limits;
 mod load;
+mod page_size;
 mod recovery;
 mod scheduler;
 mod slices;

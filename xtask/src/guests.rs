@@ -6,21 +6,64 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::process;
+use crate::shrink;
 use crate::sources;
-use crate::toolchain::{self, Toolchain, WASM};
+use crate::toolchain::{self, SMALL_WASM, Target, Toolchain, WASM};
 use crate::wasm;
 use crate::workspace;
 
 /// The package, which is also its folder.
 const PACKAGE: &str = "test-extension";
-const MODULE: &str = "test-extension/test_extension.wasm";
 
 /// The custom section that holds the hash over the sources, in hexadecimal.
 const SECTION: &str = "toehold:sources";
 
+/// How a guest is built from the package.
+struct Guest {
+    /// Where its module is committed.
+    module: &'static str,
+    target: Target,
+    /// Arguments that choose the features.
+    features: &'static [&'static str],
+    /// Bytes of the guest's stack. The linker's own default is 1 MiB, which no board has.
+    stack: u32,
+    opt_level: &'static str,
+    /// For boards: its code is optimized further, its memory is counted in bytes, and a panic is a trap without words
+    /// where Debian's toolchain can leave them out.
+    is_small: bool,
+}
+
+const LARGE: Guest = Guest {
+    module: "test-extension/test_extension.wasm",
+    target: WASM,
+    features: &[],
+    stack: 65_536,
+    opt_level: "s",
+    is_small: false,
+};
+
+const SMALL: Guest = Guest {
+    module: "test-extension/small/test_extension.wasm",
+    target: SMALL_WASM,
+    features: &["--no-default-features"],
+    stack: 4_096,
+    opt_level: "z",
+    is_small: true,
+};
+
+const GUESTS: [Guest; 2] = [LARGE, SMALL];
+
+/// The pages of the small guest's memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pages {
+    /// One byte each, by the proposal for custom page sizes.
+    Bytes,
+    /// 64 KiB each, for hosts that know no other.
+    Ordinary,
+}
+
 /// Small, and nothing to unwind. It stands here and not in the root's profiles because those are for hosts.
-const PROFILE: [(&str, &str); 6] = [
-    ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s"),
+const PROFILE: [(&str, &str); 5] = [
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
@@ -28,62 +71,101 @@ const PROFILE: [(&str, &str); 6] = [
     ("CARGO_PROFILE_RELEASE_STRIP", "symbols"),
 ];
 
-/// The linker's own default is 1 MiB, which no board has.
-const STACK: &str = "-Clink-arg=-zstack-size=65536";
+/// A panic traps, and neither its message nor what would write it is in the module.
+const WORDLESS: [&str; 2] = ["-Zunstable-options", "-Cpanic=immediate-abort"];
 
-/// Fails where the committed module was made from other sources than those that are there.
+/// Fails where a committed module was made from other sources than those that are there.
 pub(crate) fn check() -> Result<()> {
-    let module = fs::read(workspace::root().join(MODULE)).with_context(|| format!("{MODULE} can't be read"));
-    if let Err(error) = module.and_then(|module| compare(&module, &hash()?)) {
-        bail!("{error:#}. Run `cargo xtask guests`");
+    for guest in &GUESTS {
+        let name = guest.module;
+        let module = fs::read(workspace::root().join(name)).with_context(|| format!("{name} can't be read"));
+        if let Err(error) = module.and_then(|module| compare(name, &module, &guest.hash()?)) {
+            bail!("{error:#}. Run `cargo xtask guests`");
+        }
+        println!("{name} is up to date");
     }
-    println!("{MODULE} is up to date");
     Ok(())
 }
 
-fn compare(module: &[u8], wanted: &str) -> Result<()> {
-    let found = wasm::custom_section(module, SECTION).with_context(|| format!("{MODULE} is damaged"))?;
-    let found = found.with_context(|| format!("{MODULE} has no section {SECTION}"))?;
+fn compare(name: &str, module: &[u8], wanted: &str) -> Result<()> {
+    let found = wasm::custom_section(module, SECTION).with_context(|| format!("{name} is damaged"))?;
+    let found = found.with_context(|| format!("{name} has no section {SECTION}"))?;
     ensure!(
         found == wanted.as_bytes(),
-        "{MODULE} is stale: it was made from sources {}, now they are {wanted}",
+        "{name} is stale: it was made from sources {}, now they are {wanted}",
         String::from_utf8_lossy(found)
     );
     Ok(())
 }
 
-/// Builds the module and puts it where it is committed.
-pub(crate) fn build() -> Result<()> {
-    let toolchain = toolchain::take(&WASM)?;
-    // Before the build: should the sources change meanwhile, the module is stale and not wrongly fresh.
-    let hash = hash()?;
-    // Before the build, so that the folders which it hides the names of are there.
-    process::run(process::cargo().arg("fetch"))?;
-    let hidden = hidden_folders(&toolchain)?;
-    let mut rustflags = vec![STACK.to_owned()];
-    rustflags.extend(
-        hidden.iter().map(|(folder, shown)| format!("--remap-path-prefix={}={shown}", folder.display())),
-    );
-    let mut cargo = toolchain.cargo("build", &[&WASM], &rustflags)?;
-    cargo.args(["--release", "--package", PACKAGE, "--lib"]).envs(PROFILE);
-    process::run(&mut cargo)?;
-
-    let built = toolchain.target_folder()?.join(WASM.triple).join("release/test_extension.wasm");
-    let built = fs::read(&built).with_context(|| format!("{} can't be read", built.display()))?;
-    let module = wasm::without_custom_sections(&built, |name| {
-        name == b"name" || name == b"producers" || name.starts_with(b".debug")
-    })?;
-    let module = wasm::with_custom_section(&module, SECTION, hash.as_bytes())?;
-    refuse_paths(&module, &hidden)?;
-    fs::write(workspace::root().join(MODULE), &module)
-        .with_context(|| format!("{MODULE} can't be written"))?;
-    println!("{MODULE}: {} bytes", module.len());
-    Ok(())
+/// Builds the modules and puts them where they are committed. With ordinary pages only the small one is built, and it
+/// goes to the target folder: it is not what is committed.
+pub(crate) fn build(pages: Pages) -> Result<()> {
+    if pages == Pages::Ordinary {
+        let folder = workspace::target_folder()?.join("ordinary-pages");
+        fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
+        return SMALL.build(pages, &folder.join("test_extension.wasm"));
+    }
+    GUESTS.iter().try_for_each(|guest| guest.build(pages, &workspace::root().join(guest.module)))
 }
 
-fn hash() -> Result<String> {
-    let profile = PROFILE.map(|(name, value)| format!("{name}={value}")).join("\n");
-    sources::hash(&workspace::root(), PACKAGE, &format!("{profile}\n{STACK}"))
+impl Guest {
+    fn build(&self, pages: Pages, output: &Path) -> Result<()> {
+        let toolchain = toolchain::take_smallest(&self.target)?;
+        // Before the build: should the sources change meanwhile, the module is stale and not wrongly fresh.
+        let hash = self.hash()?;
+        // Before the build, so that the folders which it hides the names of are there.
+        process::run(process::cargo().arg("fetch"))?;
+        let hidden = hidden_folders(&toolchain)?;
+        let mut rustflags = vec![self.stack_flag()];
+        rustflags.extend(
+            hidden.iter().map(|(folder, shown)| format!("--remap-path-prefix={}={shown}", folder.display())),
+        );
+        if self.is_small && matches!(toolchain, Toolchain::Debian { .. }) {
+            rustflags.extend(WORDLESS.map(str::to_owned));
+        }
+        let mut cargo = toolchain.cargo("build", &[&self.target], &rustflags)?;
+        cargo.args(["--release", "--package", PACKAGE, "--lib"]).args(self.features);
+        process::run(cargo.envs(self.profile()))?;
+
+        let folder = toolchain.target_folder()?.join(self.target.triple).join("release");
+        let mut built = folder.join("test_extension.wasm");
+        if self.is_small {
+            let optimized = folder.join("test_extension.optimized.wasm");
+            shrink::optimize(&built, &optimized)?;
+            built = optimized;
+        }
+        let built = fs::read(&built).with_context(|| format!("{} can't be read", built.display()))?;
+        let mut module = wasm::without_custom_sections(&built, |name| {
+            name == b"name" || name == b"producers" || name.starts_with(b".debug")
+        })?;
+        if self.is_small && pages == Pages::Bytes {
+            module = shrink::count_in_bytes(&module)?;
+        }
+        let module = wasm::with_custom_section(&module, SECTION, hash.as_bytes())?;
+        refuse_paths(&module, &hidden)?;
+        fs::write(output, &module).with_context(|| format!("{} can't be written", output.display()))?;
+        println!("{}: {} bytes", output.display(), module.len());
+        Ok(())
+    }
+
+    fn profile(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        PROFILE.into_iter().chain([("CARGO_PROFILE_RELEASE_OPT_LEVEL", self.opt_level)])
+    }
+
+    fn stack_flag(&self) -> String {
+        format!("-Clink-arg=-zstack-size={}", self.stack)
+    }
+
+    fn hash(&self) -> Result<String> {
+        let mut recipe: Vec<String> = self.profile().map(|(name, value)| format!("{name}={value}")).collect();
+        recipe.push(self.stack_flag());
+        recipe.extend(self.features.iter().map(|argument| (*argument).to_owned()));
+        if self.is_small {
+            recipe.extend(WORDLESS.map(str::to_owned));
+        }
+        sources::hash(&workspace::root(), PACKAGE, &recipe.join("\n"))
+    }
 }
 
 /// Folders of this machine, and what a panic's place shows instead of them. The last that fits wins.
@@ -128,7 +210,7 @@ mod tests {
     const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
 
     #[test]
-    fn the_committed_guest_is_fresh() {
+    fn the_committed_guests_are_fresh() {
         if let Err(error) = check() {
             panic!("{error:#}");
         }
@@ -137,12 +219,12 @@ mod tests {
     #[test]
     fn only_the_same_hash_is_fresh() {
         let module = wasm::with_custom_section(EMPTY, SECTION, b"aa").unwrap();
-        compare(&module, "aa").unwrap();
-        let stale = compare(&module, "bb").unwrap_err().to_string();
+        compare("x.wasm", &module, "aa").unwrap();
+        let stale = compare("x.wasm", &module, "bb").unwrap_err().to_string();
         assert!(stale.ends_with("is stale: it was made from sources aa, now they are bb"), "{stale}");
-        let unmarked = compare(EMPTY, "aa").unwrap_err().to_string();
+        let unmarked = compare("x.wasm", EMPTY, "aa").unwrap_err().to_string();
         assert!(unmarked.ends_with("has no section toehold:sources"), "{unmarked}");
-        assert!(compare(b"no module", "aa").is_err());
+        assert!(compare("x.wasm", b"no module", "aa").is_err());
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //!      │    └─ install      gets what is missing
 //!      ├─ guests ───────── builds extensions, or says that a built one is stale
 //!      │    ├─ sources      one hash over everything that goes into a guest
-//!      │    └─ wasm         reads and writes custom sections
+//!      │    ├─ shrink       optimizes a module, and counts its memory in bytes
+//!      │    └─ wasm         reads and writes sections
 //!      └─ bench
 //!
 //! toolchain   which cargo can build for a target: rustup's, or Debian's with std's source
@@ -18,6 +19,7 @@ mod bare_metal;
 mod guests;
 mod install;
 mod process;
+mod shrink;
 mod sources;
 mod test;
 mod toolchain;
@@ -28,6 +30,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use guests::Pages;
 use lexopt::prelude::*;
 
 const HELP: &str = "\
@@ -35,8 +38,12 @@ Chores that cargo alone can't do.
 
   cargo xtask test [--install]    Run every check: format, guests, clippy, features, boards, tests, docs.
                                   --install first gets the targets and components that are missing.
-  cargo xtask guests [--check]    Build test-extension/test_extension.wasm from its sources.
-                                  --check only says whether it is up to date; needs no WebAssembly toolchain.
+  cargo xtask guests [--check | --ordinary-pages]
+                                  Build test-extension/test_extension.wasm and the small one in test-extension/small/
+                                  from their sources.
+                                  --check only says whether they are up to date; needs no WebAssembly toolchain.
+                                  --ordinary-pages builds only the small one, with a memory in pages of 64 KiB for hosts
+                                  that know no others, into the target folder.
   cargo xtask bench [ARGS]        Run the benchmarks of std_host. ARGS go to `cargo bench`.
   cargo xtask help                Show this text.
 ";
@@ -44,7 +51,7 @@ Chores that cargo alone can't do.
 enum Chore {
     Help,
     Test { install: bool },
-    Guests { check: bool },
+    Guests { check: bool, pages: Pages },
     Bench { arguments: Vec<OsString> },
 }
 
@@ -65,7 +72,7 @@ fn parse() -> Result<Chore> {
         Some(Value(name)) => match name.to_str() {
             Some("help") => return Ok(Chore::Help),
             Some("test") => Chore::Test { install: false },
-            Some("guests") => Chore::Guests { check: false },
+            Some("guests") => Chore::Guests { check: false, pages: Pages::Bytes },
             Some("bench") => {
                 let arguments = arguments.raw_args()?.collect();
                 return Ok(Chore::Bench { arguments });
@@ -78,7 +85,8 @@ fn parse() -> Result<Chore> {
         match (argument, &mut chore) {
             (Short('h') | Long("help"), _) => return Ok(Chore::Help),
             (Long("install"), Chore::Test { install }) => *install = true,
-            (Long("check"), Chore::Guests { check }) => *check = true,
+            (Long("check"), Chore::Guests { check, .. }) => *check = true,
+            (Long("ordinary-pages"), Chore::Guests { pages, .. }) => *pages = Pages::Ordinary,
             (other, _) => return Err(other.unexpected().into()),
         }
     }
@@ -92,8 +100,8 @@ fn run(chore: Chore) -> Result<()> {
             Ok(())
         }
         Chore::Test { install } => test::run(install),
-        Chore::Guests { check: true } => guests::check(),
-        Chore::Guests { check: false } => guests::build(),
+        Chore::Guests { check: true, .. } => guests::check(),
+        Chore::Guests { check: false, pages } => guests::build(pages),
         Chore::Bench { arguments } => {
             process::run(process::cargo().args(["bench", "--package", "std_host"]).args(arguments))
         }

@@ -68,10 +68,11 @@ fn clippy() -> Result<()> {
 /// The combinations that the core promises. Clippy checks all that `cargo check` does, so one run serves for both.
 fn features() -> Result<()> {
     install::need_subcommand("clippy")?;
-    let combinations: [&[&str]; 4] = [
+    let combinations: [&[&str]; 5] = [
         &["--no-default-features"],
         &["--no-default-features", "--features", "portable-dispatch"],
         &["--no-default-features", "--features", "conformance"],
+        &["--no-default-features", "--features", "validate,signatures,console"],
         &[],
     ];
     process::run_all(combinations.map(|combination| {

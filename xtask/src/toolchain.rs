@@ -38,6 +38,10 @@ pub(crate) const WASM: Target = Target {
     linker: Some("wasm-ld"),
 };
 
+/// For guests that do without std.
+pub(crate) const SMALL_WASM: Target =
+    Target { std_crates: "core,alloc", std_features: "optimize_for_size", ..WASM };
+
 pub(crate) const ALL: [&Target; 3] = [&CORTEX_M, &RISC_V, &WASM];
 
 /// The oldest rustc that builds the workspace: `rust-version` in Cargo.toml.
@@ -77,7 +81,17 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
 /// The toolchain for a target, or a message that says how to get one. Prints which it took.
 pub(crate) fn take(target: &Target) -> Result<Toolchain> {
+    take_of(target, look(target))
+}
+
+/// As [`take`], but Debian's toolchain comes first: it builds the standard library as small as what uses it.
+pub(crate) fn take_smallest(target: &Target) -> Result<Toolchain> {
     let facts = look(target);
+    let debian = Facts { target_is_installed: false, ..facts.clone() };
+    take_of(target, if choose(target, &debian).is_some() { debian } else { facts })
+}
+
+fn take_of(target: &Target, facts: Facts) -> Result<Toolchain> {
     let Some(toolchain) = choose(target, &facts) else {
         bail!("{}", how_to_get(target, &facts.debian));
     };
@@ -85,9 +99,7 @@ pub(crate) fn take(target: &Target) -> Result<Toolchain> {
     match &toolchain {
         Toolchain::Installed => println!("{triple}: cargo with the installed target"),
         Toolchain::Debian { rustc, .. } => {
-            println!(
-                "{triple}: Debian's {DEBIAN_CARGO}, rustc {rustc}, std from source (target is not installed)"
-            );
+            println!("{triple}: Debian's {DEBIAN_CARGO}, rustc {rustc}, std from source");
         }
     }
     Ok(toolchain)

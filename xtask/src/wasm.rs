@@ -1,4 +1,4 @@
-//! Reads and writes the custom sections of a WebAssembly module. Knows nothing of what is inside the others.
+//! Reads and writes the sections of a WebAssembly module. Knows nothing of what is inside of them.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -37,6 +37,21 @@ pub(crate) fn without_custom_sections(module: &[u8], unwanted: impl Fn(&[u8]) ->
         }
     }
     Ok(kept)
+}
+
+/// The module with another content of its section `identifier`, which is there and no custom section.
+pub(crate) fn with_section(module: &[u8], identifier: u8, content: &[u8]) -> Result<Vec<u8>> {
+    let mut with = HEADER.to_vec();
+    for section in sections(module)? {
+        if section.whole.first() == Some(&identifier) {
+            with.push(identifier);
+            with.extend(leb128(content.len())?);
+            with.extend_from_slice(content);
+        } else {
+            with.extend_from_slice(section.whole);
+        }
+    }
+    Ok(with)
 }
 
 struct Section<'m> {
@@ -86,7 +101,7 @@ fn sized(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
     bail!("its length is cut off or longer than five bytes")
 }
 
-fn leb128(length: usize) -> Result<Vec<u8>> {
+pub(crate) fn leb128(length: usize) -> Result<Vec<u8>> {
     ensure!(u32::try_from(length).is_ok(), "a section of {length} bytes is too long for WebAssembly");
     let mut rest = length;
     let mut bytes = Vec::new();

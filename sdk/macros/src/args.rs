@@ -5,7 +5,7 @@ use quote::ToTokens;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprLit, ExprPath, Ident, Lit, Path, Result, Token};
+use syn::{Attribute, Error, Expr, ExprLit, ExprPath, Ident, Lit, Path, Result, Token};
 
 pub(crate) struct Args {
     /// How messages call the macro, such as `#[job]`.
@@ -144,24 +144,24 @@ impl Args {
         }
     }
 
-    /// A list of paths that must be there, each of them once.
-    pub(crate) fn paths(&self, key: &str, example: &str) -> Result<Vec<Path>> {
+    /// A list of paths that must be there, each of them once, with the conditions (`#[cfg(…)]`) before each of them.
+    pub(crate) fn paths(&self, key: &str, example: &str) -> Result<Vec<(Vec<Attribute>, Path)>> {
         let value = self.require(key, example)?;
         let Expr::Array(list) = value else {
             return Err(wrong(value.span(), key, "a list of functions", example));
         };
-        let mut paths: Vec<Path> = Vec::new();
+        let mut paths: Vec<(Vec<Attribute>, Path)> = Vec::new();
         for element in &list.elems {
-            let Some(path) = plain_path(element) else {
+            let Some((conditions, path)) = conditional_path(element) else {
                 let message = format!("`{key}` takes the names of functions, such as {example}");
                 return Err(Error::new(element.span(), message));
             };
             let text = path.to_token_stream().to_string();
-            if paths.iter().any(|before| before.to_token_stream().to_string() == text) {
+            if paths.iter().any(|(_, before)| before.to_token_stream().to_string() == text) {
                 let message = "this job stands in the list twice";
                 return Err(Error::new(element.span(), message));
             }
-            paths.push(path);
+            paths.push((conditions, path));
         }
         if paths.is_empty() {
             let message = format!("`{key}` is empty: an extension has at least one job");
@@ -176,8 +176,16 @@ fn wrong(span: Span, key: &str, what: &str, example: &str) -> Error {
 }
 
 fn plain_path(value: &Expr) -> Option<Path> {
+    conditional_path(value).filter(|(conditions, _)| conditions.is_empty()).map(|(_, path)| path)
+}
+
+fn conditional_path(value: &Expr) -> Option<(Vec<Attribute>, Path)> {
     match value {
-        Expr::Path(ExprPath { attrs, qself: None, path }) if attrs.is_empty() => Some(path.clone()),
+        Expr::Path(ExprPath { attrs, qself: None, path })
+            if attrs.iter().all(|attr| attr.path().is_ident("cfg")) =>
+        {
+            Some((attrs.clone(), path.clone()))
+        }
         _ => None,
     }
 }

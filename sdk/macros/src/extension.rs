@@ -12,7 +12,10 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> Result<TokenStream
     let id = args.identifier("id", "my-extension")?;
     let (name, _) = args.text("name", "My Extension")?;
     let version = args.version("version", "0.1.0")?;
-    let jobs: Vec<Path> = args.paths("jobs", "[my_job]")?.into_iter().map(info_path).collect();
+    let jobs = args.paths("jobs", "[my_job]")?.into_iter().map(|(conditions, job)| {
+        let info = info_path(job);
+        quote!(#(#conditions)* #info)
+    });
     let init = args.path("init", "my_init")?;
 
     const SHAPE: &str = "#[extension] goes on a struct without fields: `struct MyExtension;`";

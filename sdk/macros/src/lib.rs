@@ -17,7 +17,7 @@ use proc_macro2::TokenStream as Tokens;
 /// | `id` | required, as in the manifest: `a-z`, `0-9`, `_` and `-` |
 /// | `name` | required, as in the manifest, for people |
 /// | `version` | required, as in the manifest |
-/// | `jobs` | required: the functions with `#[job]`, by the path where they are defined (`[scan::scan, clean]`) |
+/// | `jobs` | required: the functions with `#[job]`, by the path where they are defined (`[scan::scan, clean]`). A `#[cfg(…)]` before one is its own |
 /// | `init` | optional: a `fn() -> Result<()>` that runs once the jobs are registered |
 ///
 /// Without `init` the extension logs that it is initialized. With it, what is logged is up to the function; where it

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+use alloc::alloc::{alloc, dealloc};
 use core::alloc::Layout;
 use core::ops::Deref;
 use core::ptr;
@@ -162,7 +163,7 @@ fn hand_over(bytes: &[u8]) -> i32 {
         return 0;
     };
     // SAFETY: the layout is not of size 0.
-    let block = unsafe { std::alloc::alloc(layout) };
+    let block = unsafe { alloc(layout) };
     if block.is_null() {
         log(LogLevel::Error, "no memory is left to hand over the migrated state");
         return 0;
@@ -236,7 +237,7 @@ extern "C" fn wasm_alloc(size: i32) -> i32 {
     }
     match layout(size as u32 as usize) {
         // SAFETY: the layout is not of size 0.
-        Some(layout) => unsafe { std::alloc::alloc(layout) }.expose_provenance() as i32,
+        Some(layout) => unsafe { alloc(layout) }.expose_provenance() as i32,
         None => 0,
     }
 }
@@ -261,6 +262,6 @@ unsafe extern "C" fn wasm_free(block: i32, size: i32) {
 unsafe fn free(block: *mut u8, size: usize) {
     if let (false, Some(layout)) = (block.is_null(), layout(size)) {
         // SAFETY: the block came from `wasm_alloc` or `hand_over`, which used the same layout for this size.
-        unsafe { std::alloc::dealloc(block, layout) }
+        unsafe { dealloc(block, layout) }
     }
 }

@@ -4,7 +4,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use toehold::{FormatError, JobState, Uuid};
+use toehold::{FormatError, JobState, PackageError, Uuid};
 
 use crate::{
     ExtensionError,
@@ -125,6 +125,9 @@ impl From<ImportError> for ApiError {
             ImportError::Format(error) => error.into(),
             ImportError::Exists(_) => Self::new(StatusCode::CONFLICT, "job_exists", error),
             ImportError::NoModule { .. } => Self::unprocessable("no_module", error),
+            ImportError::Unsigned { .. } | ImportError::Untrusted(_) => {
+                Self::unprocessable("untrusted", error)
+            }
             _ => Self::unprocessable("not_imported", error),
         }
     }
@@ -136,10 +139,21 @@ impl From<FormatError> for ApiError {
     }
 }
 
+/// Whether a package is refused for who signed it or did not, and not for what it is.
+fn is_untrusted(error: &PackageError) -> bool {
+    matches!(error, PackageError::Unsigned | PackageError::Untrusted(_) | PackageError::Forged(_))
+}
+
 impl From<ExtensionError> for ApiError {
     fn from(error: ExtensionError) -> Self {
         match error {
             ExtensionError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_extension", error),
+            ExtensionError::Unsigned { .. } | ExtensionError::Changed { .. } => {
+                Self::unprocessable("untrusted", error)
+            }
+            ExtensionError::Package { ref source, .. } if is_untrusted(source) => {
+                Self::unprocessable("untrusted", error)
+            }
             _ => Self::unprocessable("bad_extension", error),
         }
     }

@@ -34,7 +34,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Resu
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Add {
-    /// The extension's folder, or its manifest, as an absolute path on the host.
+    /// The extension's folder, its manifest, or its package, as an absolute path on the host.
     path: PathBuf,
 }
 
@@ -118,6 +118,7 @@ pub fn describe(installed: &Installed) -> Value {
         "author": manifest.author(),
         "homepage": manifest.homepage(),
         "folder": installed.folder().display().to_string(),
+        "signer": installed.signer().map(ToString::to_string),
         "module": { "file": manifest.wasm_file(), "bytes": module.bytes, "sha256": hash },
         "jobs": jobs,
         "permissions": serde_json::to_value(manifest.permissions()).unwrap_or_default(),

@@ -2,7 +2,7 @@
 //!
 //! | route | |
 //! | --- | --- |
-//! | `GET /api/v1/health` | that somebody is there: version, process, data folder, how many jobs are in each state |
+//! | `GET /api/v1/health` | that somebody is there: version, process, data folder, keys that it trusts, how many jobs are in each state |
 //! | `GET /api/v1/jobs?state=&extension=&job=&parent=&id_prefix=&order=&after=&limit=` | jobs, newest first |
 //! | `POST /api/v1/jobs` | dispatches `{"job", "state", "id", "library", "priority", "attempts"}` |
 //! | `POST /api/v1/jobs/import?paused=1` | takes over the job of a bundle, which is the body |
@@ -14,7 +14,7 @@
 //! | `GET /api/v1/jobs/{id}/bundle?extension=1` | all there is of it, as bytes |
 //! | `GET /api/v1/events` | what happens to all jobs from now on |
 //! | `GET /api/v1/extensions`, `/api/v1/extensions/{id}` | what is installed |
-//! | `POST /api/v1/extensions` | installs the extension in the folder `{"path"}` of the host |
+//! | `POST /api/v1/extensions` | installs the extension in the folder, or the package, `{"path"}` of the host |
 //! | `POST /api/v1/extensions/{id}/reload`, `DELETE /api/v1/extensions/{id}` | loads its files anew; removes it |
 //!
 //! What is refused is answered with a status of 400 or more and `{"error": {"code": "unknown_job", "message": "…"}}`.
@@ -136,6 +136,8 @@ async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
         "version": env!("CARGO_PKG_VERSION"),
         "process": std::process::id(),
         "data": data,
+        // Null where everybody's extensions are taken.
+        "trusted_keys": api.source.trusted_keys(),
         "jobs": jobs,
     })))
 }

@@ -1,6 +1,6 @@
 //! Where the API finds jobs: at a manager, or only in a store.
 
-use toehold::{Bundle, Interrupt, JobRecord, JobState, Uuid};
+use toehold::{Bundle, Interrupt, JobRecord, JobState, Trust, Uuid};
 
 use super::ApiError;
 use crate::{
@@ -33,6 +33,17 @@ impl Source {
         match self {
             Self::Manager(manager) => Ok(manager),
             Self::Store { .. } => Err(ApiError::read_only()),
+        }
+    }
+
+    /// The keys whose packages alone are taken, if there are such.
+    pub(super) fn trusted_keys(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Manager(manager) => match manager.trust() {
+                Trust::Anyone => None,
+                Trust::Signed(keys) => Some(keys.iter().map(ToString::to_string).collect()),
+            },
+            Self::Store { .. } => None,
         }
     }
 

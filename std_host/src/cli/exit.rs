@@ -46,10 +46,11 @@ Exit codes:
   8  completed, but it logged so much that lines were dropped (`toehold run` only)
 
 Settings come from flags, then from the environment, then from toehold.toml (docs/cli.md):
-  TOEHOLD_DATA        as --data
-  TOEHOLD_EXTENSIONS  as --extensions
-  TOEHOLD_CONFIG      the file, instead of toehold.toml in the current folder
-  RUST_LOG            what is logged to standard error, such as `debug` or `test-extension=debug`";
+  TOEHOLD_DATA          as --data
+  TOEHOLD_EXTENSIONS    as --extensions
+  TOEHOLD_TRUSTED_KEYS  as --trust, with commas between
+  TOEHOLD_CONFIG        the file, instead of toehold.toml in the current folder
+  RUST_LOG              what is logged to standard error, such as `debug` or `test-extension=debug`";
 
 impl Exit {
     pub(crate) fn of(outcome: &Outcome) -> Self {

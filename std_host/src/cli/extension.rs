@@ -1,9 +1,15 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std_host::{Change, ExtensionError, ExtensionManager, GrantOptions, api::describe};
+use std_host::{
+    Change, ExtensionError, ExtensionManager, GrantOptions, Installed, MANIFEST_FILE,
+    api::{ApiError, describe},
+};
 use toehold::Limits;
 
 use super::{
@@ -12,6 +18,7 @@ use super::{
     logging,
     logging::printable,
     output,
+    pack::{self, PackArgs},
     problem::Problem,
     serve,
     settings::DataArgs,
@@ -20,9 +27,11 @@ use super::{
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExtensionCommand {
-    /// Install an extension, or another version of one: copies its folder into the data folder
+    /// Pack an extension into one file, for boards and other hosts, and sign it
+    Pack(PackArgs),
+    /// Install an extension, or another version of one: copies its folder, or unpacks its package, into the data folder
     Add {
-        /// The extension's folder, or its manifest
+        /// The extension's folder, its manifest, or its package
         path: PathBuf,
         #[command(flatten)]
         common: Common,
@@ -36,7 +45,7 @@ pub(crate) enum ExtensionCommand {
     },
     /// Show all about an extension: imports, exports, jobs, permissions, limits, warnings, size, hash
     Inspect {
-        /// The extension's folder, its manifest, or its id
+        /// The extension's folder, its manifest, its package, or its id
         #[arg(value_name = "PATH|ID")]
         path: PathBuf,
         #[command(flatten)]
@@ -90,14 +99,15 @@ struct Listed {
 
 pub(crate) fn extension(command: &ExtensionCommand) -> Exit {
     logging::start(log::LevelFilter::Warn, None);
-    let (result, common) = match command {
-        ExtensionCommand::Add { path, common } => (add(path, common), common),
-        ExtensionCommand::List { place, common } => (list(place, common), common),
-        ExtensionCommand::Inspect { path, place, common } => (inspect(path, place, common), common),
-        ExtensionCommand::Reload { id, common } => (reload(id, common), common),
-        ExtensionCommand::Remove { id, common } => (remove(id, common), common),
+    let (result, json) = match command {
+        ExtensionCommand::Pack(args) => (pack::pack(args), args.json),
+        ExtensionCommand::Add { path, common } => (add(path, common), common.json),
+        ExtensionCommand::List { place, common } => (list(place, common), common.json),
+        ExtensionCommand::Inspect { path, place, common } => (inspect(path, place, common), common.json),
+        ExtensionCommand::Reload { id, common } => (reload(id, common), common.json),
+        ExtensionCommand::Remove { id, common } => (remove(id, common), common.json),
     };
-    result.unwrap_or_else(|problem| problem.report(common.json))
+    result.unwrap_or_else(|problem| problem.report(json))
 }
 
 impl Common {
@@ -129,7 +139,8 @@ const INSTALLED: &str = "extensions";
 
 fn add(path: &Path, common: &Common) -> Result<Exit, Problem> {
     let absolute = std::path::absolute(path);
-    let absolute = absolute.map_err(|error| bad(format!("{}: {error}", path.display())))?;
+    let absolute =
+        absolute.map_err(|error| Problem::new("bad_extension", format!("{}: {error}", path.display())))?;
     let added: Value = common.open()?.post("/extensions", &json!({ "path": absolute }))?;
     common.print(&added, &format!("{}  {}", plain(&added["id"]), plain(&added["version"])));
     Ok(Exit::Completed)
@@ -151,8 +162,8 @@ fn remove(id: &str, common: &Common) -> Result<Exit, Problem> {
     Ok(Exit::Completed)
 }
 
-fn bad(message: impl ToString) -> Problem {
-    Problem::new("bad_extension", message)
+fn bad(error: ExtensionError) -> Problem {
+    ApiError::from(error).into()
 }
 
 fn list(place: &Place, common: &Common) -> Result<Exit, Problem> {
@@ -166,7 +177,7 @@ fn list(place: &Place, common: &Common) -> Result<Exit, Problem> {
             (Vec::new(), Exit::Completed, folder)
         }
         Where::Folder(folder) => {
-            let manager = manager(&folder);
+            let manager = manager(&folder, common)?;
             let mut exit = Exit::Completed;
             for change in manager.refresh().map_err(bad)? {
                 if let Change::Failed(error) = change {
@@ -201,7 +212,7 @@ fn inspect(path: &Path, place: &Place, common: &Common) -> Result<Exit, Problem>
     let value = match found {
         Ok(Some(value)) => value,
         Err(problem) if problem.code != "unknown_extension" || !path.exists() => return Err(problem),
-        Ok(None) | Err(_) => describe(&*manager(Path::new(".")).load(path).map_err(bad)?),
+        Ok(None) | Err(_) => describe(&*look_into(&manager(Path::new("."), common)?, path)?),
     };
     common.print(&value, &for_people(&value));
     Ok(Exit::Completed)
@@ -211,16 +222,27 @@ fn inspect(path: &Path, place: &Place, common: &Common) -> Result<Exit, Problem>
 fn find(id: &str, place: &Place, common: &Common) -> Result<Value, Problem> {
     match place.find(common)? {
         Where::Server(client) => client.get(&format!("/extensions/{}", escaped(id))),
-        Where::Folder(folder) => manager(&folder).load_id(id).map(|one| describe(&one)).map_err(|error| {
-            // Where nothing was ever installed there is no folder either.
-            let is_unknown = matches!(error, ExtensionError::Unknown { .. }) || !folder.exists();
-            Problem::new(if is_unknown { "unknown_extension" } else { "bad_extension" }, error)
-        }),
+        Where::Folder(folder) => {
+            manager(&folder, common)?.load_id(id).map(|one| describe(&one)).map_err(|error| {
+                // Where nothing was ever installed there is no folder either.
+                let is_unknown = matches!(error, ExtensionError::Unknown { .. }) || !folder.exists();
+                let problem = bad(error);
+                if is_unknown { Problem { code: "unknown_extension".into(), ..problem } } else { problem }
+            })
+        }
     }
 }
 
-fn manager(folder: &Path) -> ExtensionManager {
-    ExtensionManager::new(folder, Limits::default(), GrantOptions::default())
+fn manager(folder: &Path, common: &Common) -> Result<ExtensionManager, Problem> {
+    let trust = common.data.settings()?.trust();
+    Ok(ExtensionManager::new(folder, Limits::default(), GrantOptions::default()).with_trust(trust))
+}
+
+/// The extension of a folder, a manifest or a package, to be looked at.
+pub(crate) fn look_into(extensions: &ExtensionManager, path: &Path) -> Result<Arc<Installed>, Problem> {
+    let is_package = path.is_file() && path.file_name().is_some_and(|name| name != MANIFEST_FILE);
+    let found = if is_package { extensions.look_into(path).map(Arc::new) } else { extensions.load(path) };
+    found.map_err(bad)
 }
 
 /// The same as an indented list.

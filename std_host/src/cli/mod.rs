@@ -3,10 +3,13 @@
 mod client;
 mod exit;
 mod extension;
+mod file;
 mod input;
 mod job;
+mod key;
 mod logging;
 mod output;
+mod pack;
 mod problem;
 mod progress;
 mod run;
@@ -38,9 +41,12 @@ enum Command {
     /// Dispatch jobs, look at them, steer them
     #[command(subcommand)]
     Job(job::JobCommand),
-    /// Install, look at and remove extensions
+    /// Install, look at, remove and pack extensions
     #[command(subcommand)]
     Extension(extension::ExtensionCommand),
+    /// Make keys that packages are signed with, and look at them
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Print the completion script of a shell
     Completions {
         /// The shell
@@ -55,6 +61,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Job(command) => job::job(&command),
         Command::Extension(command) => extension::extension(&command),
+        Command::Key(command) => key::key(&command),
         Command::Completions { shell } => {
             // Not straight to standard output: it panics where that is closed.
             let mut script = Vec::new();

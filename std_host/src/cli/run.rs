@@ -18,7 +18,7 @@ use super::{
     input, logging,
     output::{self, Ran},
     progress::{self, Watcher},
-    settings::{Settings, default_data},
+    settings::{Settings, TrustArgs, default_data},
 };
 
 #[derive(Debug, Args)]
@@ -64,6 +64,8 @@ pub(crate) struct RunArgs {
     /// The folder for checkpoints
     #[arg(long, value_name = "DIR", env = "TOEHOLD_DATA")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Print the result as one line of JSON
     #[arg(long)]
     json: bool,
@@ -126,11 +128,14 @@ struct Prepared {
 fn prepare(args: &RunArgs) -> Result<Prepared, String> {
     // `--config` is something else here.
     let file = std::env::var_os("TOEHOLD_CONFIG").map(PathBuf::from);
-    let settings = Settings::read(file.as_deref()).map_err(|problem| problem.message)?;
+    let mut settings = Settings::read(file.as_deref()).map_err(|problem| problem.message)?;
+    args.trust.apply(&mut settings);
+    let trust = settings.trust();
     let data = args.data.clone().or(settings.data).or_else(default_data);
     let data = data.ok_or("there is no folder for checkpoints; name one with --data DIR")?;
     let extensions = args.extensions.clone().or(settings.extensions).unwrap_or_else(|| ".".into());
     let mut config = HostConfig::new(extensions, data);
+    config.trust = trust;
     config.slice = args.slice;
     config.limits = Limits { fuel_per_job: args.fuel.unwrap_or(u64::MAX), ..Limits::default() };
     config.grants = GrantOptions {

@@ -74,6 +74,7 @@ const SMALLEST_STORE: u64 = 1 << 20;
 /// How a data folder's manager is set up, by a settings file alone.
 pub(crate) fn config(data: &Path, settings: &Settings) -> Result<ManagerConfig, Problem> {
     let mut config = ManagerConfig::new(data);
+    config.trust = settings.trust();
     let Settings { workers, running_jobs, slice, attempts, max_store_bytes, keep_jobs, keep_for, .. } =
         settings;
     if let Some(workers) = workers {

@@ -9,6 +9,7 @@ use std::{
 
 use clap::Args;
 use serde::{Deserialize, Deserializer, de::Error};
+use toehold::{PublicKey, Trust};
 
 use super::problem::Problem;
 
@@ -21,15 +22,54 @@ pub(crate) struct DataArgs {
     /// The data folder; without it the one that the system has for a program's state, such as ~/.local/state/toehold
     #[arg(long, value_name = "DIR", env = "TOEHOLD_DATA")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    file: FileArgs,
+}
+
+/// Where settings stand.
+#[derive(Debug, Args)]
+pub(crate) struct FileArgs {
     /// The file with settings; without it toehold.toml in the current folder, if there is one
     #[arg(long, value_name = "FILE", env = "TOEHOLD_CONFIG")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// Whose extensions are taken.
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// Take only extensions in packages that this public key has signed; can be given again
+    #[arg(long, value_name = "KEY", env = "TOEHOLD_TRUSTED_KEYS", value_delimiter = ',', value_parser = public_key)]
+    trust: Vec<PublicKey>,
+}
+
+fn public_key(text: &str) -> Result<PublicKey, &'static str> {
+    PublicKey::try_from(text.trim().to_owned())
+}
+
+impl TrustArgs {
+    /// The keys that were given here take the place of those that a file has.
+    pub(crate) fn apply(&self, settings: &mut Settings) {
+        if !self.trust.is_empty() {
+            settings.trusted_keys = Some(self.trust.clone());
+        }
+    }
+}
+
+impl FileArgs {
+    /// The file's settings, and whose extensions are taken.
+    pub(crate) fn settings(&self) -> Result<Settings, Problem> {
+        let mut settings = Settings::read(self.config.as_deref())?;
+        self.trust.apply(&mut settings);
+        Ok(settings)
+    }
 }
 
 impl DataArgs {
-    /// The file's settings.
+    /// As [`FileArgs::settings`].
     pub(crate) fn settings(&self) -> Result<Settings, Problem> {
-        Settings::read(self.config.as_deref())
+        self.file.settings()
     }
 
     /// The data folder, as an absolute path.
@@ -62,6 +102,19 @@ pub(crate) struct Settings {
     #[serde(default, deserialize_with = "duration")]
     pub(crate) keep_for: Option<Duration>,
     pub(crate) allow_dir: Option<Vec<PathBuf>>,
+    #[serde(default, deserialize_with = "keys")]
+    pub(crate) trusted_keys: Option<Vec<PublicKey>>,
+}
+
+fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PublicKey>>, D::Error> {
+    let key = |text: String| {
+        PublicKey::parse(&text).ok_or_else(|| {
+            D::Error::custom(format!(
+                "{text:?} is no public key: it has 64 hexadecimal digits; `toehold key show FILE` prints one"
+            ))
+        })
+    };
+    Vec::<String>::deserialize(from)?.into_iter().map(key).collect::<Result<_, _>>().map(Some)
 }
 
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
@@ -73,6 +126,11 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::E
 }
 
 impl Settings {
+    /// Whose extensions are taken. An empty list of keys is nobody.
+    pub(crate) fn trust(&self) -> Trust {
+        self.trusted_keys.clone().map_or(Trust::Anyone, Trust::Signed)
+    }
+
     /// Reads a file; without one [`FILE`] in the current folder, which need not be there.
     pub(crate) fn read(file: Option<&Path>) -> Result<Self, Problem> {
         let path = file.unwrap_or(Path::new(FILE));
@@ -116,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_keys_that_is_empty_trusts_nobody() {
+        assert_eq!(parse("").unwrap().trust(), Trust::Anyone);
+        assert_eq!(parse("trusted_keys = []").unwrap().trust(), Trust::Signed(Vec::new()));
+        let key = PublicKey::from_bytes([0xa5; 32]);
+        let one = parse(&format!("trusted_keys = [\"{key}\"]")).unwrap();
+        assert_eq!(one.trust(), Trust::Signed(vec![key]));
+    }
+
+    #[test]
     fn a_mistake_is_named_with_its_line_and_what_is_known() {
         let error = parse("data = \"d\"\nworker = 2").unwrap_err();
         assert!(error.starts_with("/etc/toehold.toml:2: unknown field `worker`, expected one of"), "{error}");
@@ -125,6 +192,7 @@ mod tests {
             ("workers = 0", "toehold.toml:1: invalid value: integer `0`"),
             ("slice = -1", "toehold.toml:1: invalid value: integer `-1`"),
             ("keep_for = \"soon\"", "toehold.toml:1: \"soon\" is no time"),
+            ("trusted_keys = [\"a5\"]", "toehold.toml:1: \"a5\" is no public key"),
             ("data = ", "toehold.toml:1: "),
         ] {
             let error = parse(text).unwrap_err();

@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use toehold::{Fault, LoadError};
+use toehold::{Fault, LoadError, PackageError};
 
 /// Why an extension was not loaded, found or unloaded.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,43 @@ pub enum ExtensionError {
     #[error("{path}: has no manifest.json, so it is no extension's folder", path = path.display())]
     NoManifest {
         /// Which.
+        path: PathBuf,
+    },
+    /// A file is neither a folder nor its manifest.
+    #[error(
+        "{path}: is neither an extension's folder nor its manifest.json; if it is a package, \
+         `toehold extension add` installs it",
+        path = path.display()
+    )]
+    NoFolder {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A package was refused.
+    #[error("{path}: {source}", path = path.display())]
+    Package {
+        /// The package.
+        path: PathBuf,
+        /// Why.
+        source: PackageError,
+    },
+    /// Only signed packages are taken, and a folder has none.
+    #[error(
+        "{path}: a folder carries no signature, and only packages that a trusted key has signed are taken here; \
+         have it packed and signed (`toehold extension pack DIR --sign KEYFILE`), and add the package",
+        path = path.display()
+    )]
+    Unsigned {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Only signed packages are taken, and the files of a folder are no longer what its package holds.
+    #[error(
+        "{path}: manifest or module were changed since they came in their signed package; add the package again",
+        path = path.display()
+    )]
+    Changed {
+        /// The folder.
         path: PathBuf,
     },
     /// A file is over its limit.

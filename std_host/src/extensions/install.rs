@@ -3,37 +3,99 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io,
+    io::{self, Write},
     path::Path,
 };
 
-use toehold::{Extension, Limits, Uuid};
+use toehold::{Extension, Limits, Manifest, Trust, Uuid};
 
-use super::{ExtensionError, package::Package};
+use super::{
+    CONFIG_FILE, ExtensionError, MANIFEST_FILE, PACKAGE_FILE,
+    files::{ExtensionFiles, Source},
+    signed::{self, SignedPackage},
+};
 
 /// What an extension's folder may hold, all files and folders together.
 const FILES: usize = 10_000;
 /// What names in the folder start with that are no extension: copies under way, and what they replace.
 const UNDER_WAY: &str = ".";
 
-/// Copies the extension at `path` into `root`, in the place of one with its id. Gives its id.
+/// Copies the extension at `path`, a folder or a package, into `root`, in the place of one with its id. Gives its id.
 ///
 /// Whatever fails, what was there before is there after; after a crash in between, [`repair`] brings it back.
-pub(crate) fn add(path: &Path, root: &Path, limits: &Limits) -> Result<String, ExtensionError> {
-    let package = Package::read(path, limits)?;
-    let id = package.manifest.id().to_owned();
+pub(crate) fn add(
+    path: &Path,
+    root: &Path,
+    limits: &Limits,
+    trust: &Trust,
+) -> Result<String, ExtensionError> {
+    match Source::of(path)? {
+        Source::Folder(folder) => add_folder(&folder, root, limits, trust),
+        Source::Package(path) => add_package(&path, root, limits, trust),
+    }
+}
+
+fn add_folder(folder: &Path, root: &Path, limits: &Limits, trust: &Trust) -> Result<String, ExtensionError> {
+    let files = ExtensionFiles::read(folder, limits, trust)?;
+    let id = files.manifest.id().to_owned();
     // What can't be loaded is not installed.
-    Extension::load(package.manifest, &package.module, limits)
-        .map_err(|source| ExtensionError::Load { path: package.module_path, source })?;
-    let error = |path: &Path, source| ExtensionError::Read { path: path.to_owned(), source };
-    fs::create_dir_all(root).map_err(|source| error(root, source))?;
-    let target = root.join(&id);
-    if fs::canonicalize(&target).is_ok_and(|target| target == package.folder) {
+    Extension::load(files.manifest, &files.module, limits)
+        .map_err(|source| ExtensionError::Load { path: files.module_path, source })?;
+    if fs::canonicalize(root.join(&id)).is_ok_and(|target| target == files.folder) {
         return Ok(id);
     }
+    put(root, &id, |new| copy(&files.folder, new, &mut 0))?;
+    Ok(id)
+}
+
+fn add_package(path: &Path, root: &Path, limits: &Limits, trust: &Trust) -> Result<String, ExtensionError> {
+    let (package, bytes) = signed::read(path, trust)?;
+    let signed = SignedPackage::of(&package, &bytes);
+    let (manifest, module) = package.into_parts();
+    Extension::load(manifest.clone(), module.as_ref(), limits)
+        .map_err(|source| ExtensionError::Load { path: path.to_owned(), source })?;
+    let config = root.join(manifest.id()).join(CONFIG_FILE);
+    put(root, manifest.id(), |new| {
+        fs::create_dir(new)?;
+        unpack(&manifest, module.as_ref(), new)?;
+        if let Some(signed) = &signed {
+            write(&new.join(PACKAGE_FILE), signed.bytes())?;
+        }
+        // The operator's, not the package's: it stays through a new version.
+        if fs::symlink_metadata(&config).is_ok_and(|found| found.is_file()) {
+            write(&new.join(CONFIG_FILE), &fs::read(&config)?)?;
+        }
+        sync(new)
+    })?;
+    Ok(manifest.id().to_owned())
+}
+
+/// Writes a package's manifest and module into a new folder.
+fn unpack(manifest: &Manifest, module: &[u8], folder: &Path) -> io::Result<()> {
+    let taken = [MANIFEST_FILE, CONFIG_FILE, PACKAGE_FILE];
+    if taken.iter().any(|name| name.eq_ignore_ascii_case(manifest.wasm_file())) {
+        let message =
+            format!("the package calls its module {}, which something else is called", manifest.wasm_file());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let path = folder.join(manifest.wasm_file());
+    fs::create_dir_all(path.parent().unwrap_or(folder))?;
+    write(&path, module)?;
+    // All folders on the way to it.
+    for between in path.ancestors().skip(1).take_while(|between| *between != folder) {
+        sync(between)?;
+    }
+    write(&folder.join(MANIFEST_FILE), &serde_json::to_vec_pretty(manifest)?)
+}
+
+/// Makes a folder with this id in `root`, which `fill` makes and fills, in the place of the one that is there.
+fn put(root: &Path, id: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), ExtensionError> {
+    let error = |path: &Path, source| ExtensionError::Read { path: path.to_owned(), source };
+    fs::create_dir_all(root).map_err(|source| error(root, source))?;
+    let target = root.join(id);
     let new = root.join(format!("{UNDER_WAY}new-{}", Uuid::new_v4().simple()));
     let old = root.join(format!("{UNDER_WAY}old-{id}"));
-    let copied = copy(&package.folder, &new, &mut 0).and_then(|()| {
+    let copied = fill(&new).and_then(|()| {
         if target.exists() {
             if old.exists() {
                 fs::remove_dir_all(&old)?;
@@ -54,7 +116,7 @@ pub(crate) fn add(path: &Path, root: &Path, limits: &Limits) -> Result<String, E
     }
     // The new one is in place; what is left of the old one is removed now or at the next start.
     let _ = fs::remove_dir_all(&old);
-    Ok(id)
+    Ok(())
 }
 
 /// Removes the extension in `folder`, which must lie in `root`.
@@ -110,6 +172,12 @@ fn copy(from: &Path, to: &Path, count: &mut usize) -> io::Result<()> {
     sync(to)
 }
 
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 #[cfg(unix)]
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -150,7 +218,7 @@ mod tests {
         let root = temp.path().join("installed");
         for version in ["1", "2"] {
             let source = extension(&temp.path().join(version), version);
-            assert_eq!(add(&source, &root, &Limits::default()).unwrap(), "a");
+            assert_eq!(add(&source, &root, &Limits::default(), &Trust::Anyone).unwrap(), "a");
             assert_eq!(fs::read_to_string(root.join("a/samples/x")).unwrap(), version);
             assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
         }
@@ -164,10 +232,13 @@ mod tests {
     fn one_that_can_not_be_loaded_changes_nothing() {
         let temp = tempfile::tempdir().unwrap();
         let root = temp.path().join("installed");
-        add(&extension(&temp.path().join("1"), "1"), &root, &Limits::default()).unwrap();
+        add(&extension(&temp.path().join("1"), "1"), &root, &Limits::default(), &Trust::Anyone).unwrap();
         let bad = extension(&temp.path().join("2"), "2");
         fs::write(bad.join("a.wasm"), "no module").unwrap();
-        assert!(matches!(add(&bad, &root, &Limits::default()), Err(ExtensionError::Load { .. })));
+        assert!(matches!(
+            add(&bad, &root, &Limits::default(), &Trust::Anyone),
+            Err(ExtensionError::Load { .. })
+        ));
         assert_eq!(fs::read_to_string(root.join("a/samples/x")).unwrap(), "1");
     }
 

@@ -1,8 +1,9 @@
 //! Extensions that lie in folders: loading, listing, unloading, reloading.
 
 mod error;
+mod files;
 pub(crate) mod install;
-mod package;
+mod signed;
 
 use std::{
     collections::BTreeMap,
@@ -11,11 +12,15 @@ use std::{
 };
 
 use serde_json::Value;
-use toehold::{Extension, Limits};
+use toehold::{Extension, Limits, PublicKey, Trust};
 
 pub use self::error::ExtensionError;
-use self::package::Package;
-pub use self::package::{CONFIG_FILE, MANIFEST_FILE};
+pub(crate) use self::signed::trusted;
+use self::{files::ExtensionFiles, signed::SignedPackage};
+pub use self::{
+    files::{CONFIG_FILE, MANIFEST_FILE},
+    signed::PACKAGE_FILE,
+};
 use crate::operations::{FileAccess, Grants};
 
 /// Loads the extensions of a folder, one in each folder inside it, and holds them by id.
@@ -26,6 +31,7 @@ pub struct ExtensionManager {
     folder: PathBuf,
     limits: Limits,
     options: GrantOptions,
+    trust: Trust,
     installed: RwLock<BTreeMap<String, Arc<Installed>>>,
 }
 
@@ -46,6 +52,7 @@ pub struct Installed {
     fingerprint: [u8; 32],
     grants: Arc<Grants>,
     module: Arc<[u8]>,
+    package: Option<SignedPackage>,
 }
 
 /// What [`ExtensionManager::refresh`] did about an extension.
@@ -69,7 +76,7 @@ impl Installed {
         &self.extension
     }
 
-    /// The folder that it was loaded from.
+    /// The folder that it was loaded from; or the package that it was only looked at in.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -79,6 +86,17 @@ impl Installed {
     #[must_use]
     pub fn module(&self) -> &Arc<[u8]> {
         &self.module
+    }
+
+    /// Who signed the package that it came in, if somebody did and its files are still what that holds.
+    #[must_use]
+    pub fn signer(&self) -> Option<&PublicKey> {
+        self.package.as_ref().map(SignedPackage::signer)
+    }
+
+    /// That package.
+    pub(crate) fn package(&self) -> Option<&SignedPackage> {
+        self.package.as_ref()
     }
 
     /// What the operator grants it.
@@ -92,7 +110,15 @@ impl ExtensionManager {
     /// A manager of the extensions in `folder`, none of which is loaded yet.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>, limits: Limits, options: GrantOptions) -> Self {
-        Self { folder: folder.into(), limits, options, installed: RwLock::default() }
+        Self { folder: folder.into(), limits, options, trust: Trust::Anyone, installed: RwLock::default() }
+    }
+
+    /// The same, but it takes only what these have signed: a folder must have its signed package beside its files. All
+    /// others are refused before anything of their module is parsed.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
     }
 
     /// The folder that holds the extensions' folders.
@@ -107,7 +133,7 @@ impl ExtensionManager {
     /// [`ExtensionError`], with the path it is about; [`ExtensionError::Duplicate`] where another folder's extension
     /// has the id. Nothing is loaded then.
     pub fn load(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
-        let new = self.build(Package::read(path, &self.limits)?, None)?;
+        let new = self.build(self.read_files(path)?, None)?;
         let mut installed = self.write();
         if let Some(old) = installed.get(new.extension.id()) {
             return Err(ExtensionError::Duplicate {
@@ -120,14 +146,34 @@ impl ExtensionManager {
         Ok(new)
     }
 
+    /// Loads the extension in a package's file, to be looked at: it is not listed, and gets no access to files.
+    ///
+    /// # Errors
+    /// [`ExtensionError`], with the path it is about.
+    pub fn look_into(&self, package: &Path) -> Result<Installed, ExtensionError> {
+        let (opened, bytes) = signed::read(package, &self.trust)?;
+        let signed = SignedPackage::of(&opened, &bytes);
+        let (manifest, module) = opened.into_parts();
+        let extension = Extension::load(manifest, module.as_ref(), &self.limits)
+            .map_err(|source| ExtensionError::Load { path: package.to_owned(), source })?;
+        Ok(Installed {
+            extension,
+            folder: package.to_owned(),
+            fingerprint: [0; 32],
+            grants: Arc::default(),
+            module: module.as_ref().into(),
+            package: signed,
+        })
+    }
+
     /// Loads the extension with this id, wherever in the folder it lies, and none of the others.
     ///
     /// # Errors
     /// As [`ExtensionManager::load`]; [`ExtensionError::Unknown`] if no manifest in the folder has the id.
     pub fn load_id(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
         let mut known = Vec::new();
-        for folder in package::folders(&self.folder)? {
-            match package::manifest(&folder) {
+        for folder in files::folders(&self.folder)? {
+            match files::manifest(&folder) {
                 Ok(manifest) if manifest.id() == id => return self.load(&folder),
                 Ok(manifest) => known.push(manifest.id().to_owned()),
                 // One that lies in the folder of this name is the one that was meant.
@@ -144,7 +190,7 @@ impl ExtensionManager {
     /// # Errors
     /// [`ExtensionError::Read`] if the folder itself can't be read.
     pub fn refresh(&self) -> Result<Vec<Change>, ExtensionError> {
-        let folders = package::folders(&self.folder)?;
+        let folders = files::folders(&self.folder)?;
         let mut changes = Vec::new();
         for old in self.list() {
             if !old.folder.join(MANIFEST_FILE).exists() {
@@ -159,11 +205,11 @@ impl ExtensionManager {
             let old = self.list().into_iter().find(|installed| installed.folder == folder);
             let change = match old {
                 None => self.load(&folder).map(|new| Some(Change::Added(new.extension.id().to_owned()))),
-                Some(old) => match Package::read(&folder, &self.limits) {
-                    Ok(package) if package.fingerprint == old.fingerprint => Ok(None),
-                    Ok(package) => {
+                Some(old) => match self.read_files(&folder) {
+                    Ok(new) if new.fingerprint == old.fingerprint => Ok(None),
+                    Ok(new) => {
                         let id = old.extension.id().to_owned();
-                        self.replace(&old, package).map(|_| Some(Change::Reloaded(id)))
+                        self.replace(&old, new).map(|_| Some(Change::Reloaded(id)))
                     }
                     Err(error) => Err(error),
                 },
@@ -211,13 +257,13 @@ impl ExtensionManager {
     /// [`ExtensionError::Cleanup`] the new one is.
     pub fn reload(&self, id: &str) -> Result<Arc<Installed>, ExtensionError> {
         let old = self.get(id)?;
-        let package = Package::read(&old.folder, &self.limits)?;
-        self.replace(&old, package)
+        let files = self.read_files(&old.folder)?;
+        self.replace(&old, files)
     }
 
-    fn replace(&self, old: &Arc<Installed>, package: Package) -> Result<Arc<Installed>, ExtensionError> {
+    fn replace(&self, old: &Arc<Installed>, files: ExtensionFiles) -> Result<Arc<Installed>, ExtensionError> {
         let id = old.extension.id();
-        let new = self.build(package, Some(&old.extension))?;
+        let new = self.build(files, Some(&old.extension))?;
         if new.extension.id() != id {
             return Err(ExtensionError::OtherId {
                 path: new.folder.clone(),
@@ -235,8 +281,12 @@ impl ExtensionManager {
         Ok(new)
     }
 
-    fn build(&self, package: Package, old: Option<&Extension>) -> Result<Arc<Installed>, ExtensionError> {
-        let Package { folder, manifest, module_path, module, config, fingerprint } = package;
+    fn build(
+        &self,
+        files: ExtensionFiles,
+        old: Option<&Extension>,
+    ) -> Result<Arc<Installed>, ExtensionError> {
+        let ExtensionFiles { folder, manifest, module_path, module, config, package, fingerprint } = files;
         let files =
             FileAccess::new(&folder, &manifest.permissions().file_access, &self.options.folders).map_err(
                 |error| ExtensionError::FileAccess { path: folder.clone(), reason: error.to_string() },
@@ -248,7 +298,11 @@ impl ExtensionManager {
         let extension = extension.map_err(|source| ExtensionError::Load { path: module_path, source })?;
         let config = self.options.config.clone().unwrap_or(config);
         let grants = Arc::new(Grants { config, files });
-        Ok(Arc::new(Installed { extension, folder, fingerprint, grants, module: module.into() }))
+        Ok(Arc::new(Installed { extension, folder, fingerprint, grants, module: module.into(), package }))
+    }
+
+    fn read_files(&self, path: &Path) -> Result<ExtensionFiles, ExtensionError> {
+        ExtensionFiles::read(path, &self.limits, &self.trust)
     }
 
     // A thread that panicked while it held the lock left a whole map behind: each change is one insert or remove.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use toehold::{
     Bundle, BundledExtension, Change, Checkpoint, Commit, Extension, Interrupt, Job, JobRecord, JobState,
-    Limits, Manifest, Outcome, Recovery, Registry, Saved, Step, Uuid,
+    Limits, Manifest, Outcome, Recovery, Registry, Saved, Step, Trust, Uuid,
 };
 
 use super::{
     Inner, JobError, JobHandle, Manager,
     entry::Entry,
     error::{ImportError, ReplayError},
-    hex,
+    hex, modules,
 };
 use crate::store::{StoreReader, StoredModule};
 
@@ -159,10 +159,20 @@ impl Inner {
             self.keep_module(&installed);
             return Ok(());
         }
-        if self.store.reader().module(&hash)?.is_some() {
+        let no_module = || ImportError::NoModule { extension: id.clone(), hash: hex(&hash) };
+        let stored = self.store.reader().module(&hash)?;
+        if self.config.trust != Trust::Anyone {
+            // What the bundle brings carries no signature.
+            let stored = stored.ok_or_else(|| match bundled {
+                Some(_) => ImportError::Unsigned { extension: id.clone(), hash: hex(&hash) },
+                None => no_module(),
+            })?;
+            let untrusted = |error: modules::ModuleError| ImportError::Untrusted(error.to_string());
+            return self.modules.parts(id, stored).map(drop).map_err(untrusted);
+        }
+        if stored.is_some() {
             return Ok(());
         }
-        let no_module = || ImportError::NoModule { extension: id.clone(), hash: hex(&hash) };
         let bundled = bundled.ok_or_else(no_module)?;
         let extension = load(bundled, &self.config.limits).map_err(ImportError::Extension)?;
         if extension.module().hash != hash || extension.id() != id {
@@ -175,6 +185,7 @@ impl Inner {
                 module: bundled.module.clone(),
                 config: "{}".to_owned(),
                 added_at: super::entry::unix_now(),
+                package: None,
             },
             |result| {
                 if let Err(error) = result {
@@ -208,7 +219,8 @@ const REPLAY_FUEL: u64 = 100_000_000_000;
 const SLICE: u64 = 1_000_000;
 
 /// Runs a bundle's job again from its base, with what its journal has: no operation is carried out and nothing is
-/// stored. The module is the bundle's, or `extension`.
+/// stored. The module is `extension`, or the bundle's, which carries no signature: a host that trusts only some keys gives
+/// the extension.
 ///
 /// # Errors
 /// [`ReplayError`]: the bundle has no module and none was given, or it is another one.

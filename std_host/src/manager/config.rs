@@ -1,6 +1,6 @@
 use std::{path::PathBuf, thread};
 
-use toehold::{Limits, Priority, Uuid};
+use toehold::{Limits, Priority, Trust, Uuid};
 
 use crate::{
     GrantOptions, Operations,
@@ -14,6 +14,10 @@ pub struct ManagerConfig {
     pub data: PathBuf,
     /// The folder that holds the extensions' folders; `None` for `extensions` in the data folder.
     pub extensions: Option<PathBuf>,
+    /// Whose extensions it takes. Where only some keys are trusted, everything that is not in a package that one of them has
+    /// signed is refused before anything of the module is parsed: what is to be installed, what is installed already, and
+    /// modules that jobs run on or bring.
+    pub trust: Trust,
     /// What extensions and jobs may use at most.
     pub limits: Limits,
     /// What extensions get beyond their own folders.
@@ -46,6 +50,7 @@ impl ManagerConfig {
         Self {
             data: data.into(),
             extensions: None,
+            trust: Trust::Anyone,
             limits: Limits::default(),
             grants: GrantOptions::default(),
             operations: Operations::built_in(),

@@ -130,6 +130,21 @@ pub enum ImportError {
         /// SHA-256 of the module, in hexadecimal digits.
         hash: String,
     },
+    /// Its module is not here, and only signed packages are taken, which a bundle is not.
+    #[error(
+        "the bundle brings module {hash} of {extension}, but only packages that a trusted key has signed are taken here, \
+         and what comes in a bundle carries no signature; install that version's signed package first \
+         (`toehold extension add PACKAGE`), then import again"
+    )]
+    Unsigned {
+        /// The extension.
+        extension: String,
+        /// SHA-256 of the module, in hexadecimal digits.
+        hash: String,
+    },
+    /// Its module is here, but not from somebody who is trusted.
+    #[error("{0}")]
+    Untrusted(String),
     /// The extension that it brings can't be used.
     #[error("the bundle's extension can't be used: {0}")]
     Extension(String),

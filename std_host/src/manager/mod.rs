@@ -43,7 +43,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use toehold::{JobState, LogLevel, LogLine, Registry, Uuid};
+use toehold::{JobState, LogLevel, LogLine, Registry, Trust, Uuid};
 use tokio::{
     runtime::Runtime,
     sync::{broadcast, oneshot},
@@ -92,8 +92,8 @@ struct Inner {
     pub(super) started: Instant,
     registry: Registry,
     modules: Modules,
-    /// The modules that the store is known to have.
-    kept: Mutex<HashSet<[u8; 32]>>,
+    /// The modules that the store is known to have, without and with a signed package.
+    kept: Mutex<HashSet<([u8; 32], bool)>>,
     jobs: Mutex<Jobs>,
     workers: Vec<Sender<Message>>,
     hub: broadcast::Sender<Arc<JobEvent>>,
@@ -130,7 +130,8 @@ impl Manager {
     pub fn open(config: ManagerConfig) -> Result<Self, ManagerError> {
         let store = SqliteStore::open(&config.data, config.store)?;
         let extensions =
-            ExtensionManager::new(config.extensions_folder(), config.limits.clone(), config.grants.clone());
+            ExtensionManager::new(config.extensions_folder(), config.limits.clone(), config.grants.clone())
+                .with_trust(config.trust.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("toehold-operations")
@@ -152,7 +153,7 @@ impl Manager {
             kv_quota: config.kv_quota,
             started: Instant::now(),
             registry: Registry::default(),
-            modules: Modules::new(config.limits.clone()),
+            modules: Modules::new(config.limits.clone(), config.trust.clone()),
             kept: Mutex::default(),
             jobs: Mutex::new(jobs),
             workers: senders,
@@ -185,6 +186,12 @@ impl Manager {
     #[must_use]
     pub fn extensions(&self) -> &ExtensionManager {
         &self.inner.extensions
+    }
+
+    /// Whose extensions it takes.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.inner.config.trust
     }
 
     /// What is kept of jobs: events, log lines, records, and keys and values of extensions.

@@ -3,11 +3,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use toehold::{Extension, Limits, Manifest};
+use sha2::{Digest, Sha256};
+use toehold::{Extension, Limits, Manifest, PackageError, PackagedModule, Trust};
 
 use crate::{
-    ExtensionManager, Grants, Installed,
-    store::{SqliteStore, StoreError},
+    ExtensionManager, Grants, Installed, extensions,
+    store::{SqliteStore, StoreError, StoredModule},
 };
 
 /// A module that jobs run on, and what the operator grants them.
@@ -21,7 +22,26 @@ pub(super) struct Module {
 #[derive(Debug)]
 pub(super) struct Modules {
     limits: Limits,
+    trust: Trust,
     loaded: Mutex<HashMap<[u8; 32], Weak<Module>>>,
+}
+
+/// What [`Extension::load`] takes.
+pub(super) type Parts = (Manifest, Bytes);
+
+/// A module's bytes, wherever they lie.
+pub(super) enum Bytes {
+    Plain(Vec<u8>),
+    Packaged(PackagedModule),
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Plain(bytes) => bytes,
+            Self::Packaged(module) => module.as_ref(),
+        }
+    }
 }
 
 /// Why there is no module for a job.
@@ -34,6 +54,16 @@ pub(super) enum ModuleError {
     Missing { hash: String },
     #[error("the store has a manifest for module {hash} that can't be read: {source}")]
     Manifest { hash: String, source: serde_json::Error },
+    #[error(
+        "the module {hash} of the job is not taken here: {source}; add the signed package of the extension's version that it \
+         was dispatched on"
+    )]
+    Untrusted { hash: String, source: PackageError },
+    #[error(
+        "the module {hash} of the job is not taken here: the store has the package of another module in its place; add \
+         the signed package of the extension's version that it was dispatched on"
+    )]
+    OtherPackage { hash: String },
     #[error("the store's module {hash} can't be loaded: {source}")]
     Load { hash: String, source: toehold::LoadError },
     #[error(transparent)]
@@ -41,8 +71,8 @@ pub(super) enum ModuleError {
 }
 
 impl Modules {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, loaded: Mutex::default() }
+    pub(super) fn new(limits: Limits, trust: Trust) -> Self {
+        Self { limits, trust, loaded: Mutex::default() }
     }
 
     /// The module of an extension that is installed.
@@ -66,19 +96,41 @@ impl Modules {
         if let Some(module) = self.find(hash) {
             return Ok(module);
         }
-        let name = || super::status::hex(&hash);
-        let stored = store.reader().module(&hash)?.ok_or_else(|| ModuleError::Missing { hash: name() })?;
-        let manifest: Manifest = serde_json::from_str(&stored.manifest)
-            .map_err(|source| ModuleError::Manifest { hash: name(), source })?;
+        let stored = store.reader().module(&hash)?;
+        let stored = stored.ok_or_else(|| ModuleError::Missing { hash: super::status::hex(&hash) })?;
+        let (manifest, module) = self.parts(id, stored)?;
         // Loaded without the lock: it may take its time, and to do it twice does no harm.
         let loaded = match &installed {
             // What runs on the old module counts among what the extension may have at a time.
-            Some(installed) => installed.extension().reload(manifest, &stored.module, &self.limits),
-            None => Extension::load(manifest, &stored.module, &self.limits),
+            Some(installed) => installed.extension().reload(manifest, module.as_ref(), &self.limits),
+            None => Extension::load(manifest, module.as_ref(), &self.limits),
         };
-        let extension = loaded.map_err(|source| ModuleError::Load { hash: name(), source })?;
+        let extension =
+            loaded.map_err(|source| ModuleError::Load { hash: super::status::hex(&hash), source })?;
         let grants = installed.map_or_else(Arc::default, |installed| installed.grants().clone());
         Ok(self.insert(hash, || Module { extension, grants }))
+    }
+
+    /// Manifest and module of what the store has; out of its signed package where only some keys are trusted.
+    pub(super) fn parts(&self, id: &str, stored: StoredModule) -> Result<Parts, ModuleError> {
+        let hash = super::status::hex(&stored.hash);
+        if self.trust == Trust::Anyone {
+            return match serde_json::from_str(&stored.manifest) {
+                Ok(manifest) => Ok((manifest, Bytes::Plain(stored.module))),
+                Err(source) => Err(ModuleError::Manifest { hash, source }),
+            };
+        }
+        match extensions::trusted(stored.package, &self.trust) {
+            Ok(package) if package.manifest().id() != id => Err(ModuleError::OtherPackage { hash }),
+            Ok(package) if <[u8; 32]>::from(Sha256::digest(package.module())) != stored.hash => {
+                Err(ModuleError::OtherPackage { hash })
+            }
+            Ok(package) => {
+                let (manifest, module) = package.into_parts();
+                Ok((manifest, Bytes::Packaged(module)))
+            }
+            Err(source) => Err(ModuleError::Untrusted { hash, source }),
+        }
     }
 
     fn find(&self, hash: [u8; 32]) -> Option<Arc<Module>> {

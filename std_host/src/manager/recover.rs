@@ -74,8 +74,10 @@ impl Inner {
     pub(super) fn keep_module(self: &Arc<Self>, installed: &Installed) {
         let extension = installed.extension();
         let hash = extension.module().hash;
+        let package = installed.package().map(|package| package.bytes().to_vec());
+        let key = (hash, package.is_some());
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if !kept.insert(hash) {
+        if !kept.insert(key) {
             return;
         }
         let module = StoredModule {
@@ -84,13 +86,14 @@ impl Inner {
             module: installed.module().to_vec(),
             config: installed.grants().config.to_string(),
             added_at: unix_now(),
+            package,
         };
         // Written before the job that comes after it, so that none is without its module.
         let manager = Arc::downgrade(self);
         self.store.put_module(module, move |result| {
             if let Err(error) = result {
                 if let Some(manager) = manager.upgrade() {
-                    manager.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash);
+                    manager.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
                 }
                 log::error!(
                     "module {} is not kept, and jobs can't go on with it once it is replaced: {error}",

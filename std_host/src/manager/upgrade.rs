@@ -6,14 +6,14 @@ use super::{Inner, Manager, error::RemoveError};
 use crate::{ExtensionError, Installed, extensions::install};
 
 impl Manager {
-    /// Installs the extension of a folder: copies it into the manager's own folder and loads it. Where one with its id is
-    /// installed, this takes its place, as with [`Manager::reload_extension`].
+    /// Installs the extension of a folder or of a package: copies or unpacks it into the manager's own folder and loads it.
+    /// Where one with its id is installed, this takes its place, as with [`Manager::reload_extension`].
     ///
     /// # Errors
     /// [`ExtensionError`]; what was installed before still is.
     pub fn add_extension(&self, path: &Path) -> Result<std::sync::Arc<Installed>, ExtensionError> {
         let inner = &self.inner;
-        let id = install::add(path, inner.extensions.folder(), &inner.config.limits)?;
+        let id = install::add(path, inner.extensions.folder(), &inner.config.limits, &inner.config.trust)?;
         let installed = match inner.extensions.get(&id) {
             Ok(_) => inner.extensions.reload(&id)?,
             Err(_) => inner.extensions.load_id(&id)?,

@@ -24,6 +24,8 @@ use super::{
 pub(super) const STACK_BYTES: usize = 16 << 20;
 /// A job's report is looked at, at most so often.
 const SAMPLE: Duration = Duration::from_millis(50);
+/// Bytes of log lines that wait to be taken; a slice can hardly log more.
+const FOLLOWED_BYTES: usize = 1 << 20;
 /// How long a worker without anything to do waits at most. It is woken by messages; this is only a number.
 const IDLE: Duration = Duration::from_secs(3_600);
 
@@ -165,7 +167,7 @@ impl Worker {
             }
         };
         let context = job.context().clone();
-        context.follow_log();
+        context.follow_log(FOLLOWED_BYTES);
         let priority = {
             let mut now = entry.lock();
             now.context = Some(context.clone());

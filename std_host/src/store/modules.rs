@@ -23,23 +23,32 @@ pub struct StoredModule {
     pub config: String,
     /// When it was added.
     pub added_at: UnixMillis,
+    /// The package that it came in, if somebody has signed that.
+    pub package: Option<Vec<u8>>,
 }
 
 impl SqliteStore {
     /// Adds a module, and says whether it was new. One that is there already stays as it is, with the manifest and the
-    /// configuration that came with it first.
+    /// configuration that came with it first; but a package takes the place of an older one.
     pub fn put_module(
         &self,
         module: StoredModule,
         done: impl FnOnce(Result<bool, StoreError>) + Send + 'static,
     ) {
-        let StoredModule { hash, manifest, module, config, added_at } = module;
-        let bytes = module.len().saturating_add(manifest.len()).saturating_add(config.len());
+        let StoredModule { hash, manifest, module, config, added_at, package } = module;
+        let lengths = [module.len(), manifest.len(), config.len(), package.as_ref().map_or(0, Vec::len)];
+        let bytes = lengths.into_iter().fold(0, usize::saturating_add);
         self.ask(bytes, done, move |writing| {
             let added = writing.execute(
                 "INSERT INTO modules VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (hash) DO NOTHING",
                 (hash.as_slice(), &manifest, &module, &config, integer(added_at)),
             )?;
+            if let Some(package) = &package {
+                writing.execute(
+                    "INSERT INTO packages VALUES (?1, ?2) ON CONFLICT (hash) DO UPDATE SET package = excluded.package",
+                    (hash.as_slice(), package),
+                )?;
+            }
             Ok(Ok(added > 0))
         });
     }
@@ -61,6 +70,7 @@ impl SqliteStore {
             let mut removed = 0_u64;
             for hash in unused.iter().filter(|hash| !keep.contains(*hash)) {
                 writing.execute("DELETE FROM modules WHERE hash = ?1", [hash])?;
+                writing.execute("DELETE FROM packages WHERE hash = ?1", [hash])?;
                 removed = removed.saturating_add(1);
             }
             Ok(Ok(removed))
@@ -76,7 +86,10 @@ impl StoreReader {
     pub fn module(&self, hash: &[u8; 32]) -> Result<Option<StoredModule>, StoreError> {
         self.read(|transaction| {
             transaction
-                .prepare_cached("SELECT manifest, module, config, added_at FROM modules WHERE hash = ?1")?
+                .prepare_cached(
+                    "SELECT manifest, module, config, added_at, package \
+                     FROM modules LEFT JOIN packages USING (hash) WHERE hash = ?1",
+                )?
                 .query_row([hash.as_slice()], |row| {
                     Ok(StoredModule {
                         hash: *hash,
@@ -84,6 +97,7 @@ impl StoreReader {
                         module: row.get(1)?,
                         config: row.get(2)?,
                         added_at: natural(row.get(3)?),
+                        package: row.get(4)?,
                     })
                 })
                 .optional()

@@ -13,7 +13,7 @@ use super::{OpenError, StoreError, folder, row::integer};
 /// `tohd`, in the header of the file.
 pub(super) const APPLICATION_ID: u32 = 0x746f_6864;
 /// The format that this build writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Where the header of SQLite's files has the two, big-endian.
@@ -27,6 +27,8 @@ const BUSY_MS: u32 = 5_000;
 /// Bytes that the write-ahead log keeps on the disk.
 const WAL_BYTES: i64 = 32 << 20;
 
+/// The tables of format 1, which [`MIGRATIONS`] bring to the newest in a new file as in an old one.
+///
 /// A job has two places for checkpoints, with its id and with 2^62 more; `base` and `newest` say which place has which, so
 /// that a new run moves no bytes. Its journal is its pieces from number `first` on: see `journal.rs`.
 const TABLES: &str = "
@@ -126,7 +128,13 @@ INSERT INTO meta VALUES ('flushes', 0), ('pieces', 0);
 ";
 
 /// What brings a file of format `n + 1` to the next one, at index `n`.
-const MIGRATIONS: &[&str] = &[];
+const MIGRATIONS: &[&str] = &[
+    // The signed packages that modules came in, by the module's hash.
+    "CREATE TABLE packages (
+        hash BLOB PRIMARY KEY,
+        package BLOB NOT NULL
+    ) STRICT;",
+];
 
 /// What a file says that it is, by its header alone: a database of another application is not even opened.
 #[derive(Debug, PartialEq, Eq)]
@@ -230,6 +238,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
         let transaction = connection.transaction()?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.execute_batch(TABLES)?;
+        MIGRATIONS.iter().try_for_each(|migration| transaction.execute_batch(migration))?;
         transaction.pragma_update(None, "user_version", VERSION)?;
         transaction.commit()?;
         connection.pragma_update(None, "journal_mode", "wal")?;
@@ -278,6 +287,28 @@ fn set_up_writer(connection: &Connection, max_bytes: Option<u64>) -> rusqlite::R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_an_older_version_becomes_what_a_new_one_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tables = |path: &Path| -> Vec<String> {
+            let connection = open_read_only(path).expect("it can be read");
+            assert_eq!(version(path, &connection).expect("a version"), VERSION);
+            let mut found = connection.prepare("SELECT name FROM sqlite_schema ORDER BY name").expect("SQL");
+            let names = found.query_map([], |row| row.get(0)).expect("names");
+            names.collect::<Result<_, _>>().expect("names")
+        };
+        let (old, new) = (folder.path().join("old.db"), folder.path().join("new.db"));
+        let connection = Connection::open(&old).expect("a database");
+        connection.execute_batch(TABLES).expect("the tables of format 1");
+        connection.pragma_update(None, "application_id", APPLICATION_ID).expect("an application");
+        connection.pragma_update(None, "user_version", 1).expect("a version");
+        drop(connection);
+        for path in [&old, &new] {
+            drop(open_for_writing(path, None).expect("it can be written"));
+        }
+        assert_eq!(tables(&old), tables(&new));
+    }
 
     #[test]
     fn a_migration_that_fails_leaves_the_file_as_it_was() {

@@ -20,5 +20,7 @@ mod races;
 mod readme;
 #[cfg(unix)]
 mod serve;
+#[cfg(unix)]
+mod signing;
 mod support;
 mod wasm_extension_test;

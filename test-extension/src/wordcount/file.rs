@@ -1,3 +1,6 @@
+use alloc::format;
+use alloc::string::String;
+
 use core::fmt;
 
 use base64::Engine as _;

@@ -18,12 +18,13 @@ use axum::{
     http::{Method, Request, Response, header},
 };
 use http_body_util::{BodyExt, Limited};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std_host::{
     api::{Api, BUNDLE_BYTES},
     manager::ManagerConfig,
 };
+use toehold::Trust;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
@@ -33,6 +34,14 @@ use super::problem::Problem;
 pub(crate) use here::{make_private, not_opened};
 pub(crate) use socket::SOCKET_FILE;
 use socket::answers;
+
+/// What a server says of itself, as far as it matters here.
+#[derive(Deserialize)]
+struct Health {
+    /// None where it takes everybody's extensions.
+    #[serde(default)]
+    trusted_keys: Option<Vec<String>>,
+}
 
 /// What a command is going to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +91,11 @@ impl Client {
         let here = |api: Api| Transport::Here(api.router());
         for _ in 0..if need == Need::Read { ATTEMPTS_TO_READ } else { ATTEMPTS } {
             if answers(&socket)? {
-                return Ok(Self { runtime, transport: Transport::Socket(socket), data });
+                let client = Self { runtime, transport: Transport::Socket(socket), data };
+                if need == Need::Write {
+                    client.trusts_no_others(&config.trust)?;
+                }
+                return Ok(client);
             }
             let free = match need {
                 Need::Read => here::reader_of_free(&data)?,
@@ -98,6 +111,22 @@ impl Client {
             Need::Read => Ok(Self { runtime, transport: here(here::reader(&data, true)?), data }),
             Need::Write => Err(in_use(&data)),
         }
+    }
+
+    /// Makes sure that the server does not take what is not to be taken here: it goes by its own keys.
+    fn trusts_no_others(&self, trust: &Trust) -> Result<(), Problem> {
+        let Trust::Signed(ours) = trust else { return Ok(()) };
+        let health: Health = self.get("/health")?;
+        let is_ours = |key: &String| ours.iter().any(|ours| ours.to_string() == *key);
+        if health.trusted_keys.is_some_and(|theirs| theirs.iter().all(is_ours)) {
+            return Ok(());
+        }
+        let message = format!(
+            "the `toehold serve` of {} takes extensions that your keys have not signed; start it with the same \
+             --trust or trusted_keys",
+            self.data.display()
+        );
+        Err(Problem::new("untrusted", message))
     }
 
     /// The server of a data folder, if one answers.

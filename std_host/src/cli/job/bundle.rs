@@ -1,6 +1,5 @@
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
@@ -13,6 +12,7 @@ use super::{
     super::{
         client::Need,
         exit::Exit,
+        file,
         output::{eprint, print},
         problem::Problem,
     },
@@ -63,19 +63,14 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit, Problem> {
     let extension = if args.with_extension { "?extension=1" } else { "" };
     let bytes = client.get_bytes(&format!("/jobs/{id}/bundle{extension}"))?;
     let path = args.output.clone().unwrap_or_else(|| format!("{id}.bundle").into());
-    let failed = |error: io::Error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AlreadyExists => "; --force replaces it",
-            _ => "",
-        };
-        Problem::new("file", format!("{}: {error}{hint}", path.display()))
-    };
     if path == Path::new("-") {
         let mut out = io::stdout().lock();
-        out.write_all(&bytes).and_then(|()| out.flush()).map_err(failed)?;
+        out.write_all(&bytes)
+            .and_then(|()| out.flush())
+            .map_err(|error| Problem::new("file", format!("standard output: {error}")))?;
         return Ok(Exit::Completed);
     }
-    write(&path, &bytes, args.force).map_err(failed)?;
+    file::write(&path, &bytes, args.force)?;
     if args.common.json {
         print(&json!({ "job_id": id, "file": path, "bytes": bytes.len() }).to_string());
     } else {
@@ -84,37 +79,8 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit, Problem> {
     Ok(Exit::Completed)
 }
 
-/// Writes a file whole or not at all.
-fn write(path: &Path, bytes: &[u8], replace: bool) -> io::Result<()> {
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a folder"));
-    }
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".new-{}", std::process::id()));
-    let new = PathBuf::from(new);
-    let written = (|| {
-        let mut file = File::options().write(true).create_new(true).open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        if replace {
-            return fs::rename(&new, path);
-        }
-        // Makes no name that is there already.
-        match fs::hard_link(&new, path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists && !path.exists() => {
-                // Some file systems have no links.
-                fs::rename(&new, path)
-            }
-            linked => linked,
-        }
-    })();
-    // It has its name, or is of no use.
-    let _ = fs::remove_file(&new);
-    written
-}
-
 pub(super) fn import(args: &ImportArgs) -> Result<Exit, Problem> {
-    let bytes = read(&args.file)?;
+    let bytes = file::read(&args.file, BUNDLE_BYTES, "a bundle")?;
     let client = args.common.open(Need::Write)?;
     let paused = if args.paused { "?paused=1" } else { "" };
     let imported: Result<JobStatus, Problem> = client.post_bytes(&format!("/jobs/import{paused}"), bytes);
@@ -127,30 +93,10 @@ pub(super) fn import(args: &ImportArgs) -> Result<Exit, Problem> {
     Ok(Exit::Completed)
 }
 
-/// A bundle's bytes. What is no bundle is refused here.
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
-    let failed = |error: io::Error| Problem::new("file", format!("{}: {error}", path.display()));
-    let mut bytes = Vec::new();
-    let limit = BUNDLE_BYTES as u64;
-    if path == Path::new("-") {
-        io::stdin().lock().take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-    } else {
-        // A device or a pipe may have no end.
-        if !fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file")));
-        }
-        File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    }
-    if bytes.len() > BUNDLE_BYTES {
-        let message = format!("has more than {BUNDLE_BYTES} bytes, the limit for a bundle");
-        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, message)));
-    }
-    Ok(bytes)
-}
-
 /// The bundle in a file.
 pub(super) fn bundle(path: &Path) -> Result<Bundle, Problem> {
-    Bundle::decode(&read(path)?).map_err(|error| named(path, Problem::new("bad_bundle", error)))
+    Bundle::decode(&file::read(path, BUNDLE_BYTES, "a bundle")?)
+        .map_err(|error| named(path, Problem::new("bad_bundle", error)))
 }
 
 /// A problem with a file, by its name.

@@ -3,17 +3,19 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 use std_host::{
-    ExtensionManager, GrantOptions,
+    ExtensionManager, GrantOptions, Installed,
     manager::{Replay, ReplayEnd, replay as run},
 };
-use toehold::{FailureCause, Fault, Interrupt, JobRecord, Limits, Outcome, Replayed};
+use toehold::{FailureCause, Fault, Interrupt, JobRecord, Limits, Outcome, Replayed, Trust};
 
 use super::{
     super::{
         exit::Exit,
+        extension,
         logging::printable,
         output::{eprint, one_line, print, try_print},
         problem::Problem,
+        settings::FileArgs,
     },
     bundle,
 };
@@ -31,9 +33,11 @@ pub(crate) struct ReplayArgs {
     /// The file that `export` wrote
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The extension's folder, where the file does not bring it
+    /// The extension's folder or its package, where the file does not bring it
     #[arg(long, value_name = "PATH")]
     extension: Option<PathBuf>,
+    #[command(flatten)]
+    file_args: FileArgs,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -43,14 +47,23 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<Exit, Problem> {
     let bundle = bundle::bundle(&args.file)?;
     let record = JobRecord::decode(&bundle.record).map_err(|error| Problem::new("bad_bundle", error))?;
     let limits = Limits::default();
+    let trust = args.file_args.settings()?.trust();
     let installed = match &args.extension {
+        None if trust != Trust::Anyone => {
+            let message = format!(
+                "{}: only packages that a trusted key has signed are taken here, and a module in a bundle carries no \
+                 signature; name the signed package with --extension",
+                args.file.display()
+            );
+            return Err(Problem::new("untrusted", message));
+        }
         None => None,
         Some(path) => {
             let extensions = ExtensionManager::new(path, limits.clone(), GrantOptions::default());
-            Some(extensions.load(path).map_err(|error| Problem::new("bad_extension", error))?)
+            Some(extension::look_into(&extensions.with_trust(trust), path)?)
         }
     };
-    let replayed = run(&bundle, installed.as_ref().map(|installed| installed.extension()), &limits)
+    let replayed = run(&bundle, installed.as_deref().map(Installed::extension), &limits)
         .map_err(|error| Problem::new("not_replayed", format!("{}: {error}", args.file.display())))?;
     let same = replayed.same_bytes && !has_diverged(&replayed);
     if args.json {

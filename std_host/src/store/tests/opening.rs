@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use rusqlite::Connection;
 
 use super::*;
-use crate::store::{OpenError, STORE_FILE, StoreReader};
+use crate::store::{OpenError, STORE_FILE, StoreReader, schema::VERSION};
 
 const PAGE: usize = 4_096;
 
@@ -61,7 +61,7 @@ fn a_newer_database_is_refused_and_kept() {
     drop(open(&folder));
     let newer = Connection::open(folder.path().join(STORE_FILE)).expect("a database");
     newer.pragma_update(None, "user_version", 9).expect("a version");
-    let is_newer = |error| matches!(error, OpenError::Newer { found: 9, newest: 1, .. });
+    let is_newer = |error| matches!(error, OpenError::Newer { found: 9, newest: VERSION, .. });
     // Only the write-ahead log has the version yet.
     let (writing, reading) = refused(&folder);
     assert!(is_newer(writing) && is_newer(reading));

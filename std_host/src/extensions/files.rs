@@ -6,9 +6,12 @@ use std::{
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use toehold::{Limits, Manifest};
+use toehold::{Limits, Manifest, Trust};
 
-use super::ExtensionError;
+use super::{
+    ExtensionError,
+    signed::{self, SignedPackage},
+};
 
 /// The file that makes a folder an extension's.
 pub const MANIFEST_FILE: &str = "manifest.json";
@@ -20,20 +23,53 @@ const JSON_BYTES: u64 = 1 << 20;
 
 /// An extension's files as they were read, nothing of them run yet.
 #[derive(Debug)]
-pub(super) struct Package {
+pub(super) struct ExtensionFiles {
     pub(super) folder: PathBuf,
     pub(super) manifest: Manifest,
     pub(super) module_path: PathBuf,
     pub(super) module: Vec<u8>,
     pub(super) config: Value,
+    /// The package that they came in, if somebody has signed it and they are still what it holds.
+    pub(super) package: Option<SignedPackage>,
     /// SHA-256 over all of the files.
     pub(super) fingerprint: [u8; 32],
 }
 
-impl Package {
-    /// Reads the package of a folder, or of its manifest.
-    pub(super) fn read(path: &Path, limits: &Limits) -> Result<Self, ExtensionError> {
-        let folder = folder_of(path)?;
+/// What a path leads to.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// An extension's folder.
+    Folder(PathBuf),
+    /// Some other file: a package, as far as can be told from its name.
+    Package(PathBuf),
+}
+
+impl Source {
+    /// A folder, by itself or by the manifest in it, or a file.
+    pub(super) fn of(path: &Path) -> Result<Self, ExtensionError> {
+        // One spelling for each folder: it is how one that is loaded is known again.
+        let path = canonical(path)?;
+        if path.is_dir() {
+            return Ok(Self::Folder(path));
+        }
+        match path.parent() {
+            Some(folder) if path.file_name().is_some_and(|name| name == MANIFEST_FILE) => {
+                Ok(Self::Folder(folder.to_owned()))
+            }
+            _ => Ok(Self::Package(path)),
+        }
+    }
+}
+
+impl ExtensionFiles {
+    /// Reads the files of a folder, or of its manifest. Where only some keys are trusted, the package beside them is
+    /// looked at first, and they must be what it holds.
+    pub(super) fn read(path: &Path, limits: &Limits, trust: &Trust) -> Result<Self, ExtensionError> {
+        let folder = match Source::of(path)? {
+            Source::Folder(folder) => folder,
+            Source::Package(path) => return Err(ExtensionError::NoFolder { path }),
+        };
+        let beside = signed::beside(&folder, trust)?;
         let manifest_path = folder.join(MANIFEST_FILE);
         let manifest_bytes = manifest_bytes(&folder)?;
         let manifest: Manifest = from_json(&manifest_path, &manifest_bytes)?;
@@ -41,6 +77,10 @@ impl Package {
         // A link inside the folder may still lead out of it.
         stay_inside(&folder, &module_path)?;
         let module = read_file(&module_path, limits.module_bytes as u64)?;
+        let package = match beside {
+            Some(beside) => beside.of_files(&folder, &manifest, &module, trust)?,
+            None => None,
+        };
         let config_path = folder.join(CONFIG_FILE);
         let (config, config_bytes) = match read_file(&config_path, JSON_BYTES) {
             Err(ExtensionError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -54,11 +94,13 @@ impl Package {
             }
         };
         let mut hash = Sha256::new();
-        for bytes in [&manifest_bytes, &module, &config_bytes] {
+        let package_bytes = package.as_ref().map_or(&[][..], SignedPackage::bytes);
+        for bytes in [&manifest_bytes, &module, &config_bytes, package_bytes] {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         }
-        Ok(Self { folder, manifest, module_path, module, config, fingerprint: hash.finalize().into() })
+        let fingerprint = hash.finalize().into();
+        Ok(Self { folder, manifest, module_path, module, config, package, fingerprint })
     }
 }
 
@@ -88,18 +130,6 @@ pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>, ExtensionError> {
     }
     folders.sort();
     Ok(folders)
-}
-
-fn folder_of(path: &Path) -> Result<PathBuf, ExtensionError> {
-    // One spelling for each folder: it is how one that is loaded is known again.
-    let path = canonical(path)?;
-    if path.is_dir() {
-        return Ok(path);
-    }
-    match path.parent() {
-        Some(folder) => Ok(folder.to_owned()),
-        None => Err(ExtensionError::NoManifest { path }),
-    }
 }
 
 /// Refuses a path inside of `folder` that is a link which leads out of it.

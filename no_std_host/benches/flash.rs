@@ -1,0 +1,2 @@
+//! What a checkpoint costs a flash.
+fn main() {}

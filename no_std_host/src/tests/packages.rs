@@ -1,0 +1,64 @@
+//! Packages come whole or not at all.
+
+use super::{Serial, SerialStore, bytes, open};
+use crate::{Depot, PackageFile, StoreError};
+
+/// Installs in pieces as a console does.
+pub(super) fn install(store: &mut SerialStore, id: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    store.begin_package()?;
+    for piece in bytes.chunks(240) {
+        store.write_package(piece)?;
+    }
+    assert_eq!(store.begun_package()?, bytes);
+    store.finish_package(id)
+}
+
+#[test]
+fn a_package_is_listed_read_replaced_and_removed() {
+    let flash = Serial::new(32);
+    let mut store = open(&flash);
+    let (old, new) = (bytes(20_000, 1), bytes(9_000, 2));
+    install(&mut store, "counter", &old).unwrap();
+    install(&mut store, "empty", &[]).unwrap();
+    drop(store);
+    let mut store = open(&flash);
+    let file = |id: &str, bytes| PackageFile { id: id.into(), bytes };
+    assert_eq!(store.packages().unwrap(), [file("counter", 20_000), file("empty", 0)]);
+    assert_eq!(store.read_package("counter").unwrap(), Some(old));
+    assert_eq!(store.read_package("empty").unwrap(), Some(vec![]));
+
+    install(&mut store, "counter", &new).unwrap();
+    assert_eq!(store.read_package("counter").unwrap(), Some(new));
+    store.remove_package("counter").unwrap();
+    store.remove_package("counter").unwrap();
+    assert_eq!(store.read_package("counter").unwrap(), None);
+    assert_eq!(store.packages().unwrap(), [file("empty", 0)]);
+}
+
+#[test]
+fn what_is_given_up_changes_nothing() {
+    let flash = Serial::new(32);
+    let mut store = open(&flash);
+    let old = bytes(5_000, 1);
+    install(&mut store, "counter", &old).unwrap();
+    let room = store.room().unwrap();
+
+    assert_eq!(store.write_package(b"x"), Err(StoreError::NotInstalling));
+    assert_eq!(store.begun_package(), Err(StoreError::NotInstalling));
+    assert_eq!(store.finish_package("counter"), Err(StoreError::NotInstalling));
+    store.begin_package().unwrap();
+    store.write_package(&bytes(9_000, 7)).unwrap();
+    assert!(store.room().unwrap().used > room.used);
+    store.abort_package().unwrap();
+    assert_eq!(store.room().unwrap(), room);
+    assert_eq!(store.write_package(b"x"), Err(StoreError::NotInstalling));
+
+    for id in ["", ".new", "../jobs/x", "A", "a/b", &"x".repeat(65)] {
+        assert_eq!(install(&mut store, id, b"x"), Err(StoreError::PackageId(id.into())));
+        assert_eq!(store.read_package(id), Ok(None));
+        assert_eq!(store.remove_package(id), Ok(()));
+    }
+    assert_eq!(store.packages().unwrap(), [PackageFile { id: "counter".into(), bytes: 5_000 }]);
+    assert_eq!(store.read_package("counter").unwrap(), Some(old));
+    assert_eq!(store.room().unwrap(), room);
+}

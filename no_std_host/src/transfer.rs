@@ -1,0 +1,164 @@
+//! Data on its way to the board: asked for piece by piece, and again where a piece does not come or is damaged.
+
+use alloc::{format, vec::Vec};
+
+use toehold::{
+    Millis,
+    console::{Data, LineWriter},
+};
+
+use crate::{Board, Clock, Depot, Shell, steer::Refusal};
+
+/// What is on its way.
+pub(crate) struct Transfer {
+    kind: Kind,
+    bytes: usize,
+    checksum: u32,
+    hasher: crc32fast::Hasher,
+    received: usize,
+    /// When the next piece is asked for again.
+    pub(crate) ask_at: Millis,
+    asked: u32,
+}
+
+enum Kind {
+    /// A package, piece by piece into the store.
+    Package,
+    /// A bundle, into memory.
+    Bundle { bytes: Vec<u8>, paused: bool },
+}
+
+/// Milliseconds until a piece that did not come is asked for again.
+const PATIENCE: Millis = 2_000;
+/// How often a piece is asked for.
+const TRIES: u32 = 10;
+
+impl<B: Board> Shell<B> {
+    pub(crate) fn begin_install(&mut self, bytes: u32, checksum: u32) -> Result<(), Refusal> {
+        let size = bytes as usize;
+        self.room_for(size).map_err(|text| Refusal::new("memory", text))?;
+        self.store.begin_package().map_err(|error| Self::flash(&error))?;
+        self.begin_transfer(Kind::Package, size, checksum);
+        Ok(())
+    }
+
+    pub(crate) fn begin_import(&mut self, bytes: u32, checksum: u32, paused: bool) -> Result<(), Refusal> {
+        let (size, limit) = (bytes as usize, self.config.bundle_bytes);
+        if size > limit {
+            return Err(Refusal::new(
+                "too_large",
+                format!("the bundle has {size} bytes, the limit here is {limit}"),
+            ));
+        }
+        let free = self.free_memory();
+        // Its parts are taken out of it, so it is there twice.
+        if size.saturating_mul(2) > free {
+            let text = format!(
+                "the bundle has {size} bytes and needs twice as many, {free} bytes of memory are free"
+            );
+            return Err(Refusal::new("memory", text));
+        }
+        self.begin_transfer(Kind::Bundle { bytes: Vec::with_capacity(size), paused }, size, checksum);
+        Ok(())
+    }
+
+    fn begin_transfer(&mut self, kind: Kind, bytes: usize, checksum: u32) {
+        let hasher = crc32fast::Hasher::new();
+        self.transfer = Some(Transfer { kind, bytes, checksum, hasher, received: 0, ask_at: 0, asked: 0 });
+        self.ask();
+    }
+
+    /// Asks for the next piece.
+    fn ask(&mut self) {
+        let now = self.clock.now();
+        let Some(transfer) = &mut self.transfer else { return };
+        transfer.ask_at = now.saturating_add(PATIENCE);
+        transfer.asked += 1;
+        let line = format!("> {}", transfer.received);
+        self.port.write_line(&line);
+    }
+
+    /// Asks again for a piece that did not come, or gives up.
+    pub(crate) fn tend_transfer(&mut self) {
+        let now = self.clock.now();
+        match &self.transfer {
+            Some(transfer) if transfer.ask_at <= now && transfer.asked >= TRIES => {
+                self.drop_transfer();
+                self.refuse(&Refusal::new(
+                    "timeout",
+                    "the data stopped coming, and what came is dropped: begin again",
+                ));
+            }
+            Some(transfer) if transfer.ask_at <= now => self.ask(),
+            _ => {}
+        }
+    }
+
+    /// A piece came in.
+    pub(crate) fn take_data(&mut self, data: Option<Data>) -> Result<Option<LineWriter>, Refusal> {
+        let Some(transfer) = &mut self.transfer else {
+            return Err(Refusal::new("unasked", "no data was asked for; `install` or `import` first"));
+        };
+        let wanted = |data: &Data| {
+            usize::try_from(data.offset) == Ok(transfer.received)
+                && !data.bytes.is_empty()
+                && data.bytes.len() <= transfer.bytes - transfer.received
+        };
+        let Some(data) = data.filter(wanted) else {
+            self.ask();
+            return Ok(None);
+        };
+        match &mut transfer.kind {
+            Kind::Bundle { bytes, .. } => bytes.extend_from_slice(&data.bytes),
+            Kind::Package => {
+                if let Err(error) = self.store.write_package(&data.bytes) {
+                    let refusal = Self::flash(&error);
+                    self.drop_transfer();
+                    return Err(refusal);
+                }
+            }
+        }
+        transfer.hasher.update(&data.bytes);
+        transfer.received += data.bytes.len();
+        transfer.asked = 0;
+        if transfer.received < transfer.bytes {
+            self.ask();
+            return Ok(None);
+        }
+        self.finish().map(Some)
+    }
+
+    fn finish(&mut self) -> Result<LineWriter, Refusal> {
+        let Some(transfer) = self.transfer.take() else { return Ok(LineWriter::new("ok")) };
+        let found = transfer.hasher.finalize();
+        let whole = if found == transfer.checksum {
+            Ok(())
+        } else {
+            let text =
+                format!("the data has checksum {found:08x}, not {:08x}: send it again", transfer.checksum);
+            Err(Refusal::new("checksum", text))
+        };
+        match transfer.kind {
+            Kind::Bundle { bytes, paused } => whole.and_then(|()| self.import(&bytes, paused)),
+            Kind::Package => {
+                let installed = whole.and_then(|()| self.install());
+                if installed.is_err() {
+                    // It is gone after the next start in any case.
+                    let _ = self.store.abort_package();
+                }
+                self.drop_extensions();
+                installed
+            }
+        }
+    }
+
+    /// No more data comes. Says whether any was on its way.
+    pub(crate) fn drop_transfer(&mut self) -> bool {
+        let Some(transfer) = self.transfer.take() else { return false };
+        if matches!(transfer.kind, Kind::Package) {
+            // It is gone after the next start in any case.
+            let _ = self.store.abort_package();
+        }
+        true
+    }
+}

@@ -1,0 +1,47 @@
+//! The file system on the flash: mounting it for each thing that is done.
+
+use embedded_storage::nor_flash::NorFlash;
+use littlefs2::fs::{Allocation, Filesystem};
+
+use crate::{
+    disk::Disk,
+    flash::Region,
+    store_error::{StoreError, Trouble},
+};
+
+/// A region of flash, and the memory that littlefs needs to work on it.
+///
+/// It is mounted for one operation at a time. So an operation that fails leaves nothing behind in memory: the next one
+/// sees what is on the flash. And nothing but this structure refers to the flash, so it has no lifetime.
+pub(crate) struct Volume<F: NorFlash, const BLOCKS: usize> {
+    pub(crate) region: Region<F, BLOCKS>,
+    allocation: Allocation<Region<F, BLOCKS>>,
+}
+
+impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
+    pub(crate) fn new(flash: F) -> Self {
+        Self { region: Region::new(flash), allocation: Allocation::new() }
+    }
+
+    /// Does some work on the mounted file system.
+    pub(crate) fn with<T>(
+        &mut self,
+        work: impl FnOnce(&Disk<'_, '_, Region<F, BLOCKS>>) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        let earlier = self.region.fault.take();
+        let done = match Filesystem::mount(&mut self.allocation, &mut self.region) {
+            Ok(fs) => work(&Disk::new(&fs)),
+            Err(error) => Err(Trouble::Disk(error)),
+        };
+        let fault = self.region.fault;
+        self.region.fault = fault.or(earlier);
+        done.map_err(|trouble| trouble.told(fault))
+    }
+
+    /// Makes an empty file system.
+    pub(crate) fn make(&mut self) -> Result<(), StoreError> {
+        self.region.fault = None;
+        let made = Filesystem::format(&mut self.region);
+        made.map_err(|error| Trouble::Disk(error).told(self.region.fault))
+    }
+}

@@ -1,0 +1,12 @@
+//! The shell as a board runs it: its console on one end of a wire, the real store on a flash in memory.
+
+mod carry;
+mod console;
+mod full;
+mod guests;
+mod jobs;
+mod packages;
+mod power;
+mod rescue;
+mod resets;
+mod support;

@@ -1,0 +1,119 @@
+//! Packages that come over the wire.
+
+use no_std_host::Config;
+use toehold::{Manifest, Package, SigningKey, Trust};
+
+use crate::{
+    guests::{JOBS, package, state},
+    support::Bench,
+};
+
+#[test]
+fn a_package_is_installed_listed_and_removed() {
+    let mut bench = Bench::new();
+    let answer = bench.install(&package("jobs", JOBS));
+    assert!(
+        answer.contains("id=jobs") && answer.contains("jobs=count,deaf,fail,log,nap,spin,tally"),
+        "{answer}"
+    );
+    bench.restart();
+    let listed = bench.ok("ls");
+    assert!(listed.iter().any(|line| line.starts_with("- extension id=jobs")), "{listed:?}");
+    bench.ok("remove jobs");
+    assert_eq!(bench.refused("run jobs:count 10").0, "unknown_extension");
+}
+
+#[test]
+fn a_damaged_line_is_asked_for_again() {
+    let mut bench = Bench::new();
+    let package = package("jobs", JOBS);
+    let (bytes, checksum) = (package.len() as u32, crc32fast::hash(&package));
+    assert_eq!(bench.tell(&format!("install {bytes} {checksum:08x}")), ["> 0"]);
+    let data = toehold::console::Data::of(&package, 0).unwrap();
+    assert_eq!(bench.tell(&data.to_string().replace('A', "B")), ["> 0"], "damaged");
+    assert_eq!(bench.tell(&data.to_string()), ["> 240"]);
+    assert_eq!(bench.tell(&data.to_string()), ["> 240"], "the same once more");
+    // The wire is dead for a while: the board asks again by itself.
+    bench.clock.now.set(2_000);
+    assert_eq!(bench.answer(), ["> 240"]);
+    // Then for good.
+    for _ in 0..20 {
+        bench.rounds(2);
+    }
+    let last = bench.lines.back().cloned().unwrap();
+    assert!(last.starts_with("err timeout"), "{last}");
+    bench.lines.clear();
+    assert!(bench.install(&package).starts_with("ok"));
+}
+
+#[test]
+fn what_is_no_package_changes_nothing() {
+    let mut bench = Bench::new();
+    bench.install(&package("jobs", JOBS));
+    let good = package("jobs", JOBS);
+    let cut = &good[..good.len() - 10];
+    assert!(bench.install(cut).starts_with("err package"), "cut short");
+    assert!(bench.install(b"PK\x03\x04 is something else").starts_with("err package"), "foreign");
+    let invalid = Package::pack(&Manifest::new("jobs").unwrap(), b"\0asm\x01\0\0\0\xff");
+    assert!(bench.install(&invalid).starts_with("err module"), "no module");
+    let checksum = crc32fast::hash(&good) ^ 1;
+    let answer = bench.carry(&format!("install {} {checksum:08x}", good.len()), &good);
+    assert!(answer.starts_with("err checksum"), "{answer}");
+    let id = bench.dispatch("jobs:count", &state(3));
+    bench.until(&id, "completed");
+}
+
+#[test]
+fn a_module_that_is_too_large_for_the_memory_is_refused_before_any_of_it_is_sent() {
+    let mut bench = Bench::new();
+    bench.memory.0.set(50_000);
+    let (code, text) = bench.refused("install 60000 00000000");
+    assert_eq!(code, "memory");
+    assert!(text.contains("60000 bytes") && text.contains("free"), "{text}");
+}
+
+#[test]
+fn one_that_jobs_run_on_is_not_replaced() {
+    let mut bench = Bench::new();
+    let package_1 = package("jobs", JOBS);
+    let package_2 = package("jobs", &JOBS.replace("Counted", "counted"));
+    bench.install(&package_1);
+    let id = bench.dispatch("jobs:spin", "");
+    assert!(bench.install(&package_2).starts_with("err busy"));
+    assert!(bench.install(&package_1).starts_with("ok"), "the same again does no harm");
+    bench.ok(&format!("cancel {id}"));
+    bench.until(&id, "cancelled");
+    assert!(bench.install(&package_2).starts_with("ok"));
+}
+
+#[test]
+fn a_board_with_keys_takes_only_what_they_have_signed() {
+    fn config() -> Config {
+        Config {
+            trust: Trust::Signed(vec![SigningKey::from_seed(&[1; 32]).public_key()]),
+            ..Config::default()
+        }
+    }
+    let mut bench = Bench::with(config);
+    let module = wat::parse_str(JOBS).unwrap();
+    let manifest = Manifest::new("jobs").unwrap();
+    let signed = |seed| Package::pack_signed(&manifest, &module, &SigningKey::from_seed(&[seed; 32]));
+    for bad in [package("jobs", JOBS), signed(2)] {
+        let answer = bench.install(&bad);
+        assert!(answer.starts_with("err package"), "{answer}");
+    }
+    assert!(bench.install(&signed(1)).starts_with("ok"));
+    let id = bench.dispatch("jobs:count", &state(3));
+    bench.until(&id, "completed");
+}
+
+#[test]
+fn whoever_begins_something_else_has_given_up_on_the_data() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.tell("install 1000 00000000"), ["> 0"]);
+    bench.ok("ls");
+    assert_eq!(bench.refused(": 0 00000000 AAAA").0, "unasked");
+    assert_eq!(bench.tell("install 1000 00000000"), ["> 0"]);
+    bench.ok("abort");
+    assert_eq!(bench.refused(": 0 00000000 AAAA").0, "unasked");
+}
