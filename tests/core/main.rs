@@ -12,4 +12,5 @@ mod page_size;
 mod recovery;
 mod scheduler;
 mod slices;
+mod small_guests;
 mod upgrade;

@@ -39,8 +39,8 @@ Chores that cargo alone can't do.
   cargo xtask test [--install]    Run every check: format, guests, clippy, features, boards, tests, docs.
                                   --install first gets the targets and components that are missing.
   cargo xtask guests [--check | --ordinary-pages]
-                                  Build test-extension/test_extension.wasm and the small one in test-extension/small/
-                                  from their sources.
+                                  Build test-extension/test_extension.wasm, and those in test-extension/small/ and
+                                  test-extension/tiny/, from their sources.
                                   --check only says whether they are up to date; needs no WebAssembly toolchain.
                                   --ordinary-pages builds only the small one, with a memory in pages of 64 KiB for hosts
                                   that know no others, into the target folder.
