@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use toehold_abi::QUERY_PREFIX;
 use uuid::Uuid;
 
-use crate::sealed::FormatError;
+use crate::{Crc32, sealed::FormatError};
 
 /// One entry of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ const LONGEST: usize = 256 << 20;
 
 impl Digest {
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        Self { bytes: bytes.len() as u64, crc32: crc32fast::hash(bytes) }
+        Self { bytes: bytes.len() as u64, crc32: Crc32::of(bytes) }
     }
 }
 
@@ -122,11 +122,11 @@ impl Writer {
     }
 
     fn next(&self, length: &[u8], fields: &[u8]) -> u32 {
-        let mut hasher = crc32fast::Hasher::new();
+        let mut hasher = Crc32::new();
         hasher.update(&self.chain.to_le_bytes());
         hasher.update(length);
         hasher.update(fields);
-        hasher.finalize()
+        hasher.finish()
     }
 
     /// The entries of a journal, and who goes on writing it.

@@ -69,6 +69,7 @@ pub mod conformance;
 #[cfg(feature = "console")]
 pub mod console;
 mod control;
+mod crc32;
 mod engine;
 mod extension;
 mod fault;
@@ -107,6 +108,7 @@ pub use bundle::{Bundle, BundledExtension};
 pub use call::{Answer, Call, CallKey, Reply};
 pub use checkpoint::{Checkpoint, NoticedLimits};
 pub use control::Control;
+pub use crc32::Crc32;
 pub use extension::{Compile, Extension, JobInfo};
 pub use fault::Fault;
 pub use job::Job;

@@ -5,6 +5,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Crc32;
+
 /// What stored bytes are, and the newest version of its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
@@ -62,7 +64,7 @@ pub(crate) fn seal(kind: Kind, fields: &impl Serialize) -> Vec<u8> {
     bytes.push(kind.version);
     // A `Vec` takes whatever comes, and no field has a length that serde cannot know: this cannot fail.
     let mut bytes = postcard::to_extend(fields, bytes).unwrap_or_default();
-    let checksum = crc32fast::hash(&bytes);
+    let checksum = Crc32::of(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     bytes
 }
@@ -84,7 +86,7 @@ pub(crate) fn unseal(kind: Kind, bytes: &[u8]) -> Result<(u8, &[u8]), FormatErro
     let damaged = FormatError::Damaged { what };
     let Some((covered, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else { return Err(damaged) };
     let header = kind.mark.len() + VERSION_BYTES;
-    if crc32fast::hash(covered).to_le_bytes() != *checksum {
+    if Crc32::of(covered).to_le_bytes() != *checksum {
         return Err(damaged);
     }
     covered.get(header..).map(|fields| (version, fields)).ok_or(damaged)

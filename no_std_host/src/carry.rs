@@ -27,7 +27,7 @@ impl<B: Board> Shell<B> {
             self.port.write_line(&format!("{data}"));
             offset = offset.saturating_add(data.bytes.len() as u32);
         }
-        let checksum = format!("{:08x}", crc32fast::hash(&bytes));
+        let checksum = format!("{:08x}", toehold::Crc32::of(&bytes));
         Ok(LineWriter::new("ok").field("id", id).field("bytes", bytes.len()).field("crc32", checksum))
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn seal(kind: Kind, fields: &impl Serialize) -> Vec<u8> {
     bytes.push(kind.version);
     // A `Vec` takes whatever comes, and no field has a length that serde cannot know: this cannot fail.
     let mut bytes = postcard::to_extend(fields, bytes).unwrap_or_default();
-    let checksum = crc32fast::hash(&bytes);
+    let checksum = toehold::Crc32::of(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
     bytes
 }
@@ -43,7 +43,7 @@ pub(crate) fn unseal<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T,
         _ => return Err(Unreadable::Damaged),
     }
     let (covered, checksum) = bytes.split_last_chunk::<4>().ok_or(Unreadable::Damaged)?;
-    if crc32fast::hash(covered).to_le_bytes() != *checksum {
+    if toehold::Crc32::of(covered).to_le_bytes() != *checksum {
         return Err(Unreadable::Damaged);
     }
     let fields = covered.get(kind.mark.len() + 1..).ok_or(Unreadable::Damaged)?;

@@ -150,7 +150,7 @@ pub(crate) trait Mover<E> {
 fn new_piece<E>(bytes: &[u8], next: &mut u32, mover: &mut impl Mover<E>) -> Result<Piece, E> {
     // littlefs has no files that need more than 32 bits; the write fails for one that is longer.
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let piece = Piece { number: *next, bytes: length, crc32: crc32fast::hash(bytes) };
+    let piece = Piece { number: *next, bytes: length, crc32: toehold::Crc32::of(bytes) };
     mover.write(piece, bytes)?;
     // A flash is worn out long before so many are written.
     *next = next.wrapping_add(1);
@@ -184,7 +184,7 @@ impl Place {
 impl Piece {
     /// Whether these are its bytes.
     pub(crate) fn fits(&self, bytes: &[u8]) -> bool {
-        u32::try_from(bytes.len()) == Ok(self.bytes) && crc32fast::hash(bytes) == self.crc32
+        u32::try_from(bytes.len()) == Ok(self.bytes) && toehold::Crc32::of(bytes) == self.crc32
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Transfer {
     kind: Kind,
     bytes: usize,
     checksum: u32,
-    hasher: crc32fast::Hasher,
+    hasher: toehold::Crc32,
     received: usize,
     /// When the next piece is asked for again.
     pub(crate) ask_at: Millis,
@@ -63,7 +63,7 @@ impl<B: Board> Shell<B> {
     }
 
     fn begin_transfer(&mut self, kind: Kind, bytes: usize, checksum: u32) {
-        let hasher = crc32fast::Hasher::new();
+        let hasher = toehold::Crc32::new();
         self.transfer = Some(Transfer { kind, bytes, checksum, hasher, received: 0, ask_at: 0, asked: 0 });
         self.ask();
     }
@@ -130,7 +130,7 @@ impl<B: Board> Shell<B> {
 
     fn finish(&mut self) -> Result<LineWriter, Refusal> {
         let Some(transfer) = self.transfer.take() else { return Ok(LineWriter::new("ok")) };
-        let found = transfer.hasher.finalize();
+        let found = transfer.hasher.finish();
         let whole = if found == transfer.checksum {
             Ok(())
         } else {

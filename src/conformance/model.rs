@@ -5,7 +5,7 @@ use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 use uuid::Uuid;
 
 use super::plan::Action;
-use crate::{Change, Checkpoint, JobRecord, Saved};
+use crate::{Change, Checkpoint, Crc32, JobRecord, Saved};
 
 /// All jobs, as the contract of [`Store`](crate::Store) has them.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +86,7 @@ fn brief(saved: Option<&Saved>) -> String {
         Ok(record) => format!("{} with fuel {}", record.state, record.fuel_used),
         Err(error) => format!("{} bytes ({error})", saved.record.len()),
     };
-    let crc = crc32fast::hash(&saved.journal);
+    let crc = Crc32::of(&saved.journal);
     let (base, newest) = (checkpoint(&saved.base), checkpoint(&saved.newest));
     format!(
         "the record {record}, base {base}, newest {newest}, journal of {} bytes ({crc:08x})",

@@ -4,6 +4,7 @@ use core::fmt;
 use base64ct::{Base64, Encoding};
 
 use super::DATA_BYTES;
+use crate::Crc32;
 
 /// Some of the bytes that are carried from one end to the other: `: OFFSET CRC32 BASE64`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl Data {
         let mut buffer = vec![0; DATA_BYTES];
         let length = Base64::decode(encoded, &mut buffer).ok()?.len();
         buffer.truncate(length);
-        let whole = words.next().is_none() && crc32fast::hash(&buffer) == checksum;
+        let whole = words.next().is_none() && Crc32::of(&buffer) == checksum;
         whole.then_some(Self { offset, bytes: buffer })
     }
 }
@@ -40,6 +41,6 @@ impl Data {
 impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let encoded: String = Base64::encode_string(&self.bytes);
-        write!(f, ": {} {:08x} {encoded}", self.offset, crc32fast::hash(&self.bytes))
+        write!(f, ": {} {:08x} {encoded}", self.offset, Crc32::of(&self.bytes))
     }
 }

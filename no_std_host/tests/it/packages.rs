@@ -27,7 +27,7 @@ fn a_package_is_installed_listed_and_removed() {
 fn a_damaged_line_is_asked_for_again() {
     let mut bench = Bench::new();
     let package = package("jobs", JOBS);
-    let (bytes, checksum) = (package.len() as u32, crc32fast::hash(&package));
+    let (bytes, checksum) = (package.len() as u32, toehold::Crc32::of(&package));
     assert_eq!(bench.tell(&format!("install {bytes} {checksum:08x}")), ["> 0"]);
     let data = toehold::console::Data::of(&package, 0).unwrap();
     assert_eq!(bench.tell(&data.to_string().replace('A', "B")), ["> 0"], "damaged");
@@ -56,7 +56,7 @@ fn what_is_no_package_changes_nothing() {
     assert!(bench.install(b"PK\x03\x04 is something else").starts_with("err package"), "foreign");
     let invalid = Package::pack(&Manifest::new("jobs").unwrap(), b"\0asm\x01\0\0\0\xff");
     assert!(bench.install(&invalid).starts_with("err module"), "no module");
-    let checksum = crc32fast::hash(&good) ^ 1;
+    let checksum = toehold::Crc32::of(&good) ^ 1;
     let answer = bench.carry(&format!("install {} {checksum:08x}", good.len()), &good);
     assert!(answer.starts_with("err checksum"), "{answer}");
     let id = bench.dispatch("jobs:count", &state(3));

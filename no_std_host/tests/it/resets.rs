@@ -42,7 +42,7 @@ fn a_job_that_resets_the_board_is_tried_again_and_then_failed_and_others_go_on()
 fn a_package_that_resets_the_board_is_gone() {
     let mut bench = Bench::new();
     let package = package("jobs", JOBS);
-    bench.tell(&format!("install {} {:08x}", package.len(), crc32fast::hash(&package)));
+    bench.tell(&format!("install {} {:08x}", package.len(), toehold::Crc32::of(&package)));
     bench.power_off();
     bench.witness.reset.set(Some(Doing::Install));
     bench.power_on();

@@ -294,12 +294,12 @@ impl Bench {
     }
 
     pub(crate) fn install(&mut self, package: &[u8]) -> String {
-        let (bytes, checksum) = (package.len() as u32, crc32fast::hash(package));
+        let (bytes, checksum) = (package.len() as u32, toehold::Crc32::of(package));
         self.carry(&Command::Install { bytes, checksum }.to_string(), package)
     }
 
     pub(crate) fn import(&mut self, bundle: &[u8], paused: bool) -> String {
-        let (bytes, checksum) = (bundle.len() as u32, crc32fast::hash(bundle));
+        let (bytes, checksum) = (bundle.len() as u32, toehold::Crc32::of(bundle));
         self.carry(&Command::Import { bytes, checksum, paused }.to_string(), bundle)
     }
 
