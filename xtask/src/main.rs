@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! main ── test ───────── every check, in order, with a table of times
-//!      │    ├─ bare_metal   the core for boards, without std
+//!      │    ├─ board_test   what is built for boards, in the emulator
 //!      │    └─ install      gets what is missing
 //!      ├─ guests ───────── builds extensions, or says that a built one is stale
 //!      │    ├─ sources      one hash over everything that goes into a guest
 //!      │    ├─ shrink       optimizes a module, and counts its memory in bytes
 //!      │    └─ wasm         reads and writes sections
+//!      ├─ board ────────── builds a board's firmware and runs it
+//!      │    ├─ firmware     cargo for a board
+//!      │    └─ emulator     QEMU
 //!      └─ bench
 //!
 //! toolchain   which cargo can build for a target: rustup's, or Debian's with std's source
@@ -15,7 +18,10 @@
 //! workspace   where things are
 //! ```
 
-mod bare_metal;
+mod board;
+mod board_test;
+mod emulator;
+mod firmware;
 mod guests;
 mod install;
 mod process;
@@ -33,10 +39,15 @@ use anyhow::{Result, bail};
 use guests::Pages;
 use lexopt::prelude::*;
 
+use crate::emulator::Serial;
+use crate::firmware::Program;
+
 const HELP: &str = "\
 Chores that cargo alone can't do.
 
-  cargo xtask test [--install]    Run every check: format, guests, clippy, features, boards, tests, docs.
+  cargo xtask test [--install] [STEP…]
+                                  Run every check: format, guests, clippy, features, boards, tests, docs; or only the
+                                  steps whose names begin so.
                                   --install first gets the targets and components that are missing.
   cargo xtask guests [--check | --ordinary-pages]
                                   Build test-extension/test_extension.wasm, and those in test-extension/small/ and
@@ -45,14 +56,23 @@ Chores that cargo alone can't do.
                                   --ordinary-pages builds only the small one, with a memory in pages of 64 KiB for hosts
                                   that know no others, into the target folder.
   cargo xtask bench [ARGS]        Run the benchmarks of std_host. ARGS go to `cargo bench`.
+  cargo xtask board cortex-m|riscv [OPTIONS]
+                                  Build a board's firmware and run it in QEMU, its console on this terminal.
+                                  --serial unix:PATH|tcp:HOST:PORT|…  Its console there, as QEMU's -serial has it.
+                                  --flash FILE     Its flash in this file, instead of target/boards/NAME.flash.
+                                  --fresh          With blank flash.
+                                  --icount         Its time goes by the instructions that it executes.
+                                  --bring-up       What tries the board's parts, instead of the firmware.
+                                  --core           Nothing but the core, instead of the firmware.
   cargo xtask help                Show this text.
 ";
 
 enum Chore {
     Help,
-    Test { install: bool },
+    Test { install: bool, steps: Vec<String> },
     Guests { check: bool, pages: Pages },
     Bench { arguments: Vec<OsString> },
+    Board { name: String, options: board::Options },
 }
 
 fn main() -> ExitCode {
@@ -71,8 +91,11 @@ fn parse() -> Result<Chore> {
         None | Some(Short('h') | Long("help")) => return Ok(Chore::Help),
         Some(Value(name)) => match name.to_str() {
             Some("help") => return Ok(Chore::Help),
-            Some("test") => Chore::Test { install: false },
             Some("guests") => Chore::Guests { check: false, pages: Pages::Bytes },
+            Some("test") => Chore::Test { install: false, steps: Vec::new() },
+            Some("board") => {
+                Chore::Board { name: board_name(&mut arguments)?, options: board::Options::default() }
+            }
             Some("bench") => {
                 let arguments = arguments.raw_args()?.collect();
                 return Ok(Chore::Bench { arguments });
@@ -84,13 +107,29 @@ fn parse() -> Result<Chore> {
     while let Some(argument) = arguments.next()? {
         match (argument, &mut chore) {
             (Short('h') | Long("help"), _) => return Ok(Chore::Help),
-            (Long("install"), Chore::Test { install }) => *install = true,
             (Long("check"), Chore::Guests { check, .. }) => *check = true,
             (Long("ordinary-pages"), Chore::Guests { pages, .. }) => *pages = Pages::Ordinary,
+            (Long("install"), Chore::Test { install, .. }) => *install = true,
+            (Value(step), Chore::Test { steps, .. }) => steps.push(step.string()?),
+            (Long("serial"), Chore::Board { options, .. }) => {
+                options.serial = Serial::Other(arguments.value()?.string()?);
+            }
+            (Long("flash"), Chore::Board { options, .. }) => options.flash = Some(arguments.value()?.into()),
+            (Long("fresh"), Chore::Board { options, .. }) => options.fresh = true,
+            (Long("icount"), Chore::Board { options, .. }) => options.icount = true,
+            (Long("bring-up"), Chore::Board { options, .. }) => options.program = Some(Program::BringUp),
+            (Long("core"), Chore::Board { options, .. }) => options.program = Some(Program::CoreAlone),
             (other, _) => return Err(other.unexpected().into()),
         }
     }
     Ok(chore)
+}
+
+fn board_name(arguments: &mut lexopt::Parser) -> Result<String> {
+    match arguments.next()? {
+        Some(Value(name)) => Ok(name.string()?),
+        _ => bail!("which board? One of {}", board::names()),
+    }
 }
 
 fn run(chore: Chore) -> Result<()> {
@@ -99,9 +138,10 @@ fn run(chore: Chore) -> Result<()> {
             print!("{HELP}");
             Ok(())
         }
-        Chore::Test { install } => test::run(install),
         Chore::Guests { check: true, .. } => guests::check(),
         Chore::Guests { check: false, pages } => guests::build(pages),
+        Chore::Test { install, steps } => test::run(install, &steps),
+        Chore::Board { name, options } => board::run(board::by_name(&name)?, options),
         Chore::Bench { arguments } => {
             process::run(process::cargo().args(["bench", "--package", "std_host"]).args(arguments))
         }

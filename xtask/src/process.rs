@@ -36,8 +36,7 @@ pub(crate) fn told_about_xtask(name: &str) -> bool {
 
 /// Shows the command, runs it with this process's output, and fails where it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    println!("$ {}", line(command));
-    std::io::stdout().flush()?;
+    show(command)?;
     let program = command.get_program().to_owned();
     let status = match command.status() {
         Err(error) if error.kind() == ErrorKind::NotFound => bail!("{program:?} is not installed"),
@@ -47,6 +46,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` ended with {status}", line(command));
     }
     Ok(())
+}
+
+/// Shows the command.
+pub(crate) fn show(command: &Command) -> Result<()> {
+    println!("$ {}", line(command));
+    Ok(std::io::stdout().flush()?)
 }
 
 /// Runs all commands, also after one that fails, and then fails with all that failed.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::bare_metal;
+use crate::board_test;
 use crate::guests;
 use crate::install;
 use crate::process::{self, cargo};
@@ -19,15 +19,22 @@ const STEPS: [Step; 7] = [
     ("guests are up to date", guests::check),
     ("clippy", clippy),
     ("features of the core", features),
-    ("boards", bare_metal::build),
+    ("boards", board_test::all),
     ("tests", all_tests),
     ("docs", docs),
 ];
 
-/// Runs all steps; first installs what is missing, where that is wanted.
-pub(crate) fn run(install: bool) -> Result<()> {
+/// Runs all steps, or those whose names begin with one of `wanted`; first installs what is missing, where that is wanted.
+pub(crate) fn run(install: bool, wanted: &[String]) -> Result<()> {
     let install: Option<Step> = install.then_some(("install what is missing", install::missing));
-    let steps: Vec<Step> = install.into_iter().chain(STEPS).collect();
+    for wanted in wanted {
+        if !STEPS.iter().any(|(name, _)| name.starts_with(wanted)) {
+            bail!("no step's name begins with {wanted:?}, only {}", STEPS.map(|(name, _)| name).join(", "));
+        }
+    }
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted));
+    let steps: Vec<Step> =
+        install.into_iter().chain(STEPS.into_iter().filter(|(name, _)| is_wanted(name))).collect();
     let mut outcomes = Vec::new();
     for (index, (name, step)) in steps.iter().enumerate() {
         heading(&format!("{}/{} {name}", index + 1, steps.len()));

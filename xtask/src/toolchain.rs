@@ -26,7 +26,7 @@ pub(crate) const CORTEX_M: Target = Target {
     triple: "thumbv7em-none-eabihf",
     std_crates: "core,alloc",
     std_features: "compiler-builtins-mem",
-    linker: None,
+    linker: Some("ld.lld"),
 };
 
 pub(crate) const RISC_V: Target = Target { triple: "riscv32imac-unknown-none-elf", ..CORTEX_M };
@@ -199,16 +199,17 @@ impl Toolchain {
             Toolchain::Debian { .. } => debian_cargo(),
         };
         command.arg(subcommand).args(targets.iter().flat_map(|target| ["--target", target.triple]));
+        // What two compilers made must not meet in one folder: each would throw away what the other made. And the firmwares,
+        // a workspace of their own, would have another one otherwise.
+        command.arg("--target-dir").arg(self.target_folder()?);
         if let (Toolchain::Debian { linker, .. }, [first, ..]) = (self, targets) {
             command.arg(format!("-Zbuild-std={}", first.std_crates));
             if !first.std_features.is_empty() {
                 command.arg(format!("-Zbuild-std-features={}", first.std_features));
             }
-            // What two compilers made must not meet in one folder: each would throw away what the other made.
-            command.arg("--target-dir").arg(self.target_folder()?);
-            if let Some(linker) = linker {
-                let triple = first.triple.to_uppercase().replace('-', "_");
-                command.env(format!("CARGO_TARGET_{triple}_LINKER"), linker);
+            for target in targets {
+                let triple = target.triple.to_uppercase().replace('-', "_");
+                command.envs(linker.as_ref().map(|linker| (format!("CARGO_TARGET_{triple}_LINKER"), linker)));
             }
         }
         if !rustflags.is_empty() {
@@ -272,11 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn a_linker_counts_only_where_something_is_linked() {
-        let debian = Debian { linker: None, ..complete() };
-        let facts = Facts { target_is_installed: false, debian };
-        assert_eq!(choose(&WASM, &facts), None);
-        assert!(choose(&CORTEX_M, &facts).is_some());
+    fn debian_needs_a_linker_for_every_target() {
+        for target in ALL {
+            let debian = Debian { linker: None, ..complete() };
+            assert_eq!(missing_parts(target, &debian), ["lld-22"]);
+            assert_eq!(choose(target, &Facts { target_is_installed: false, debian }), None);
+        }
     }
 
     #[test]

@@ -1,0 +1,119 @@
+//! The allocator, and what it knows of itself.
+
+use core::alloc::{GlobalAlloc, Layout};
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use embedded_alloc::LlffHeap;
+use no_std_host::Memory;
+
+/// The heap: a list of free pieces, of which the first that fits is taken.
+///
+/// It locks interrupts out while it searches. A service routine must not allocate.
+pub struct Heap {
+    inner: LlffHeap,
+    total: AtomicUsize,
+    /// The most that was ever in use.
+    peak: AtomicUsize,
+    /// What the last allocation that failed asked for; 0 where none has.
+    asked: AtomicUsize,
+    /// What was free then.
+    free: AtomicUsize,
+}
+
+/// An allocation that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// Bytes that were asked for.
+    pub asked: usize,
+    /// Bytes that were free, not all in one piece.
+    pub free: usize,
+}
+
+impl fmt::Debug for Heap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heap").field("total", &self.total).field("peak", &self.peak).finish_non_exhaustive()
+    }
+}
+
+impl Default for Heap {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl Heap {
+    /// A heap that has nothing to give, until it is [given](Self::give) memory.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            inner: LlffHeap::empty(),
+            total: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
+            free: AtomicUsize::new(0),
+        }
+    }
+
+    /// Gives it `bytes` of memory from `start` on.
+    ///
+    /// # Panics
+    ///
+    /// The second time.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may use this memory from now on.
+    pub unsafe fn give(&self, start: usize, bytes: usize) {
+        // SAFETY: the caller says that it is the heap's.
+        unsafe { self.inner.init(start, bytes) };
+        self.total.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The most bytes that were ever in use.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// The last allocation that failed, if any has. Whoever asked may have coped with it.
+    #[must_use]
+    pub fn failure(&self) -> Option<OutOfMemory> {
+        let asked = self.asked.load(Ordering::Relaxed);
+        (asked > 0).then(|| OutOfMemory { asked, free: self.free.load(Ordering::Relaxed) })
+    }
+}
+
+impl Memory for &'static Heap {
+    fn free(&self) -> usize {
+        self.inner.free()
+    }
+
+    fn total(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    fn never_used(&self) -> Option<usize> {
+        Some(self.total().saturating_sub(self.peak()))
+    }
+}
+
+// SAFETY: all memory comes from `inner`, which is an allocator; what is added only counts.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps `GlobalAlloc`'s contract, which is also that of `inner`.
+        let pointer = unsafe { self.inner.alloc(layout) };
+        if pointer.is_null() {
+            self.free.store(self.inner.free(), Ordering::Relaxed);
+            self.asked.store(layout.size(), Ordering::Relaxed);
+        } else {
+            self.peak.fetch_max(self.inner.used(), Ordering::Relaxed);
+        }
+        pointer
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above; `alloc` got the pointer from `inner`.
+        unsafe { self.inner.dealloc(pointer, layout) };
+    }
+}

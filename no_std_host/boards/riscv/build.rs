@@ -1,0 +1,15 @@
+//! Gives the linker its scripts.
+
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    println!("cargo:rerun-if-changed=memory.x");
+    let out = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
+    let out = Path::new(&out);
+    fs::copy("memory.x", out.join("memory.x")).expect("memory.x is there");
+    println!("cargo:rustc-link-search={}", out.display());
+    for argument in ["-Tmemory.x", "-Tlink.x", "--gc-sections"] {
+        println!("cargo:rustc-link-arg-bins={argument}");
+    }
+}

@@ -1,0 +1,107 @@
+//! The boards: what their firmware is built from, and which emulator runs it.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::emulator::{self, Emulator, Serial};
+use crate::firmware::{Firmware, Program};
+use crate::toolchain::{CORTEX_M, RISC_V, Target};
+use crate::workspace;
+
+/// A board that has a firmware, and an emulator.
+pub(crate) struct Board {
+    /// As on the command line, and in the names of its packages: `firmware-NAME`.
+    pub(crate) name: &'static str,
+    pub(crate) target: &'static Target,
+    /// The emulator, and Debian's package that has it.
+    pub(crate) emulator: (&'static str, &'static str),
+    /// The machine that it is to be.
+    pub(crate) machine: &'static [&'static str],
+    /// Bytes of its flash for jobs and packages, the size of the file that holds it.
+    pub(crate) flash_bytes: u64,
+    /// What its C code takes.
+    pub(crate) c: C,
+}
+
+/// What compiles C code for a board.
+pub(crate) struct C {
+    pub(crate) compiler: &'static str,
+    pub(crate) packages: &'static [&'static str],
+    /// Whatever finds its headers, and what keeps littlefs from calling functions of the compiler's library that a build of it
+    /// from source does not have.
+    pub(crate) flags: &'static str,
+}
+
+pub(crate) const BOARDS: [&Board; 2] = [
+    &Board {
+        name: "cortex-m",
+        target: &CORTEX_M,
+        emulator: ("qemu-system-arm", "qemu-system-arm"),
+        machine: &["-machine", "netduinoplus2"],
+        flash_bytes: 256 << 10,
+        c: C {
+            compiler: "arm-none-eabi-gcc",
+            packages: &["gcc-arm-none-eabi", "libnewlib-arm-none-eabi"],
+            flags: "-DLFS_NO_INTRINSICS",
+        },
+    },
+    &Board {
+        name: "riscv",
+        target: &RISC_V,
+        emulator: ("qemu-system-riscv32", "qemu-system-misc"),
+        machine: &["-machine", "virt", "-m", "8M", "-bios", "none"],
+        flash_bytes: 32 << 20,
+        c: C {
+            compiler: "riscv64-unknown-elf-gcc",
+            packages: &["gcc-riscv64-unknown-elf", "picolibc-riscv64-unknown-elf"],
+            flags: "-DLFS_NO_INTRINSICS --specs=picolibc.specs",
+        },
+    },
+];
+
+/// The board of this name.
+pub(crate) fn by_name(name: &str) -> Result<&'static Board> {
+    match BOARDS.into_iter().find(|board| board.name == name) {
+        Some(board) => Ok(board),
+        None => bail!("there is no board called {name:?}, only {}", names()),
+    }
+}
+
+/// The names of all boards.
+pub(crate) fn names() -> String {
+    BOARDS.map(|board| board.name).join(" and ")
+}
+
+/// How to start one.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// The file that holds its flash, instead of the one in target/boards.
+    pub(crate) flash: Option<PathBuf>,
+    /// With blank flash.
+    pub(crate) fresh: bool,
+    /// Where its console is.
+    pub(crate) serial: Serial,
+    /// Its time goes by instructions.
+    pub(crate) icount: bool,
+    /// Instead of the whole firmware.
+    pub(crate) program: Option<Program>,
+}
+
+/// Builds a board's firmware and runs it, until somebody ends the emulator.
+pub(crate) fn run(board: &'static Board, options: Options) -> Result<()> {
+    let program = options.program.unwrap_or(Program::Firmware);
+    let elf = Firmware::of(board)?.build(program)?;
+    let flash = match options.flash {
+        Some(flash) => std::path::absolute(flash)?,
+        None => flash_of(board)?,
+    };
+    emulator::make_flash(board, &flash, options.fresh)?;
+    println!("{}", options.serial.describe());
+    Emulator::start(board, &elf, &flash, options.serial, options.icount)?.wait()
+}
+
+/// Where a board's flash is kept from one start to the next.
+pub(crate) fn flash_of(board: &Board) -> Result<PathBuf> {
+    Ok(workspace::target_folder()?.join("boards").join(format!("{}.flash", board.name)))
+}

@@ -1,0 +1,110 @@
+//! Starts what was built for boards in their emulators, and sees that it comes up, comes back, and keeps what it has to.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::board::{BOARDS, Board};
+use crate::emulator::{self, Console, Emulator, Serial};
+use crate::firmware::{self, Firmware, Program};
+use crate::workspace;
+
+/// Builds everything for all boards, and tries it.
+pub(crate) fn all() -> Result<()> {
+    firmware::check()?;
+    for board in BOARDS {
+        let firmware = Firmware::of(board)?;
+        firmware.build_all()?;
+        let bench = Bench::new(board, firmware)?;
+        bench.core_alone().with_context(|| format!("the core alone on {}", board.name))?;
+        bench.parts().with_context(|| format!("the parts of {}", board.name))?;
+    }
+    Ok(())
+}
+
+/// A board on a workbench: its flash, and the wire to its console.
+struct Bench {
+    board: &'static Board,
+    firmware: Firmware,
+    flash: PathBuf,
+    socket: PathBuf,
+}
+
+impl Bench {
+    fn new(board: &'static Board, firmware: Firmware) -> Result<Self> {
+        let folder = workspace::target_folder()?.join("boards").join("test");
+        fs::create_dir_all(&folder)?;
+        let flash = folder.join(format!("{}.flash", board.name));
+        emulator::make_flash(board, &flash, true)?;
+        // A socket's path has 108 bytes at most, which those of checkouts may go over.
+        let socket = std::env::temp_dir().join(format!("toehold-{}-{}", board.name, std::process::id()));
+        Ok(Self { board, firmware, flash, socket })
+    }
+
+    /// Switches the board on.
+    fn start(&self, program: Program) -> Result<(Emulator, Console)> {
+        let elf = self.firmware.built(program)?;
+        let _ = fs::remove_file(&self.socket);
+        let serial = Serial::Socket(self.socket.clone());
+        let emulator = Emulator::start(self.board, &elf, &self.flash, serial, false)?;
+        let console = Console::connect(&self.socket)?;
+        Ok((emulator, console))
+    }
+
+    fn core_alone(&self) -> Result<()> {
+        let (emulator, mut console) = self.start(Program::CoreAlone)?;
+        console.line_with("the core counted a million items")?;
+        emulator.cut()
+    }
+
+    fn parts(&self) -> Result<()> {
+        let (emulator, mut console) = self.start(Program::BringUp)?;
+        comes_up(&mut console, 1, None)?;
+        // A panic, a stack that is full and memory that is full: each resets the board, which then says why.
+        for (start, (key, words)) in (2..).zip([
+            ("!", "somebody typed an exclamation mark"),
+            ("s", "fault"),
+            ("m", "the last allocation that failed asked for"),
+        ]) {
+            console.type_in(key)?;
+            comes_up(&mut console, start, Some(words)).with_context(|| format!("{key:?} was typed"))?;
+        }
+        emulator.cut()?;
+        // RAM has lost what it knew, flash has not.
+        let (emulator, mut console) = self.start(Program::BringUp)?;
+        comes_up(&mut console, 5, None)?;
+        // More than any queue holds, at once: all of it comes back.
+        let text = "0123456789".repeat(200);
+        console.type_in(&text)?;
+        console.type_in("\n")?;
+        let echo = console.line()?;
+        ensure!(echo == text, "of {} bytes that were typed at once, {} came back", text.len(), echo.len());
+        emulator.cut()
+    }
+}
+
+/// Reads what the program says that tries the parts, at its start number `start`, after last words with `words`.
+fn comes_up(console: &mut Console, start: u32, words: Option<&str>) -> Result<()> {
+    console.line_with("toehold: bring-up")?;
+    let mut lines = Vec::new();
+    loop {
+        let line = console.line()?;
+        let is_last = line.starts_with("ready");
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    let has = |wanted: &str| lines.iter().any(|line| line.contains(wanted));
+    ensure!(has(&format!("start number {start};")), "it is not start number {start}: {lines:#?}");
+    ensure!(has("core counted Some(1000000)"), "the job did not count: {lines:#?}");
+    match words {
+        Some(words) => {
+            ensure!(has("last words") && has(words), "there are no last words {words:?}: {lines:#?}")
+        }
+        None if has("last words") => bail!("there are last words: {lines:#?}"),
+        None => {}
+    }
+    Ok(())
+}

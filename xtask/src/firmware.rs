@@ -1,0 +1,113 @@
+//! Builds firmware: the workspace in no_std_host/boards.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::board::{BOARDS, Board};
+use crate::process;
+use crate::toolchain::{self, Toolchain};
+use crate::workspace;
+
+/// What a board can run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Program {
+    /// All of it.
+    Firmware,
+    /// What tries a board's parts, for whoever brings one up.
+    BringUp,
+    /// Nothing but the core and what it takes to start.
+    CoreAlone,
+}
+
+impl Program {
+    fn binary(self, board: &Board) -> String {
+        match self {
+            Program::Firmware => format!("firmware-{}", board.name),
+            Program::BringUp => format!("bring-up-{}", board.name),
+            Program::CoreAlone => format!("core-{}", board.name),
+        }
+    }
+}
+
+/// The programs of one board, as one toolchain builds them.
+pub(crate) struct Firmware {
+    board: &'static Board,
+    toolchain: Toolchain,
+}
+
+impl Firmware {
+    /// As small as this machine can.
+    pub(crate) fn of(board: &'static Board) -> Result<Self> {
+        need_c(board)?;
+        Ok(Self { board, toolchain: toolchain::take_smallest(board.target)? })
+    }
+
+    /// Builds one program, and says where it is.
+    pub(crate) fn build(&self, program: Program) -> Result<PathBuf> {
+        process::run(self.cargo("build")?.args(["--bin", &program.binary(self.board)]))
+            .with_context(|| format!("the firmware of {} does not build", self.board.name))?;
+        self.built(program)
+    }
+
+    /// Builds all programs.
+    pub(crate) fn build_all(&self) -> Result<()> {
+        process::run(self.cargo("build")?.arg("--bins"))
+            .with_context(|| format!("the firmware of {} does not build", self.board.name))
+    }
+
+    /// Where a program is that was built.
+    pub(crate) fn built(&self, program: Program) -> Result<PathBuf> {
+        let folder = self.toolchain.target_folder()?.join(self.board.target.triple).join("release");
+        Ok(folder.join(program.binary(self.board)))
+    }
+
+    fn cargo(&self, subcommand: &str) -> Result<Command> {
+        let Self { board, toolchain } = self;
+        let mut cargo = toolchain.cargo(subcommand, &[board.target], &[])?;
+        cargo.args(["--manifest-path", MANIFEST, "--release"]);
+        cargo.args(["--package", &format!("firmware-{}", board.name)]);
+        if !board.c.flags.is_empty() {
+            cargo.env(format!("CFLAGS_{}", board.target.triple.replace('-', "_")), board.c.flags);
+        }
+        Ok(cargo)
+    }
+}
+
+/// Clippy and the tests that need no board.
+pub(crate) fn check() -> Result<()> {
+    let mut test = process::cargo();
+    test.args(["test", "--manifest-path", MANIFEST, "--package", "firmware-common"]);
+    test.arg("--target-dir").arg(workspace::target_folder()?);
+    let mut commands = vec![test];
+    for board in BOARDS {
+        need_c(board)?;
+        // Debian has no clippy that fits its compiler.
+        let toolchain = toolchain::take(board.target)?;
+        if toolchain == Toolchain::Installed {
+            let mut clippy = Firmware { board, toolchain }.cargo("clippy")?;
+            clippy.args(["--", "-Dwarnings"]);
+            commands.push(clippy);
+        }
+    }
+    process::run_all(commands).context("firmware has mistakes")
+}
+
+/// The workspace of the firmwares.
+const MANIFEST: &str = "no_std_host/boards/Cargo.toml";
+
+/// The store's file system is C.
+fn need_c(board: &Board) -> Result<()> {
+    if process::find(board.c.compiler).is_none() {
+        bail!(
+            "{} is not installed, and the firmware of {} has C code. On Debian:\n  \
+               apt-get install --no-install-recommends {} libclang-dev\n  \
+               cargo xtask test --install      (does it)",
+            board.c.compiler,
+            board.name,
+            board.c.packages.join(" ")
+        );
+    }
+    Ok(())
+}
