@@ -72,7 +72,7 @@ impl Bundle {
                 return Err(FormatError::Damaged { what: KIND.name });
             }
         }
-        JournalEntry::decode_all(&bundle.journal)?;
+        JournalEntry::check_all(&bundle.journal)?;
         Ok(bundle)
     }
 

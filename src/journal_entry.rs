@@ -61,6 +61,8 @@ pub struct Digest {
 const MARK: &[u8; 3] = b"toj";
 const VERSION: u8 = 1;
 const WHAT: &str = "journal";
+/// Bytes behind each entry.
+const CHAIN_BYTES: usize = 4;
 /// Bytes of a journal that is read; far above what `Limits::journal_bytes` is set to.
 const LONGEST: usize = 256 << 20;
 
@@ -85,6 +87,26 @@ impl JournalEntry {
     /// [`FormatError`] says what the bytes are instead.
     pub fn decode_all(journal: &[u8]) -> Result<Vec<Self>, FormatError> {
         Writer::follow(journal).map(|(entries, _)| entries)
+    }
+
+    /// Checks that a journal can be read, one entry after the other: this needs no memory for all of them.
+    pub(crate) fn check_all(journal: &[u8]) -> Result<(), FormatError> {
+        Writer::default().each(journal, drop)
+    }
+
+    /// Bytes of memory that a journal's entries take once they are read, or more: a small entry takes many times its bytes.
+    ///
+    /// For hosts with little of it, which must know before they read what may come from anywhere.
+    #[must_use]
+    pub fn memory(journal: &[u8]) -> usize {
+        let (mut entries, mut rest) = (0_usize, journal.get(MARK.len() + 1..).unwrap_or_default());
+        while let Some((length, fields)) = rest.split_first_chunk::<4>() {
+            entries += 1;
+            let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+            rest = fields.get(length.saturating_add(CHAIN_BYTES)..).unwrap_or_default();
+        }
+        // A list that grows is there twice for a moment, the second time with up to twice as many places.
+        entries.saturating_mul(3 * size_of::<Self>()).saturating_add(journal.len())
     }
 
     /// The bytes of a journal with these entries.
@@ -131,9 +153,15 @@ impl Writer {
 
     /// The entries of a journal, and who goes on writing it.
     pub(crate) fn follow(journal: &[u8]) -> Result<(Vec<JournalEntry>, Self), FormatError> {
-        let mut writer = Self::default();
+        let (mut writer, mut entries) = (Self::default(), Vec::new());
+        writer.each(journal, |entry| entries.push(entry))?;
+        Ok((entries, writer))
+    }
+
+    /// Reads entry after entry, up to the last, behind which it can go on writing.
+    fn each(&mut self, journal: &[u8], mut take: impl FnMut(JournalEntry)) -> Result<(), FormatError> {
         if journal.is_empty() {
-            return Ok((Vec::new(), writer));
+            return Ok(());
         }
         if journal.len() > LONGEST {
             return Err(FormatError::TooLarge { what: WHAT, bytes: journal.len(), limit: LONGEST });
@@ -146,14 +174,13 @@ impl Writer {
             Some(_) => return Err(FormatError::Damaged { what: WHAT }),
             None => return Err(FormatError::Foreign { expected: WHAT }),
         };
-        writer.begun = true;
-        let mut entries = Vec::new();
+        self.begun = true;
         while !rest.is_empty() {
-            let (entry, left) = writer.read(rest).ok_or(FormatError::Damaged { what: WHAT })?;
-            entries.push(entry);
+            let (entry, left) = self.read(rest).ok_or(FormatError::Damaged { what: WHAT })?;
+            take(entry);
             rest = left;
         }
-        Ok((entries, writer))
+        Ok(())
     }
 
     fn read<'b>(&mut self, bytes: &'b [u8]) -> Option<(JournalEntry, &'b [u8])> {

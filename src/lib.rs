@@ -60,6 +60,7 @@
 
 extern crate alloc;
 
+mod bounded;
 mod bundle;
 mod bytes;
 mod call;

@@ -47,7 +47,7 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Log lines of a job; later ones are counted and dropped.
     pub log_lines: u64,
-    /// Warnings that are kept with a job; later ones are counted and dropped.
+    /// Warnings that are kept with a job, 1,000 at most; later ones are counted and dropped.
     pub warnings: usize,
 }
 

@@ -4,6 +4,8 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::bounded::at_most;
+
 /// What an extension says of itself, in the `manifest.json` beside its module.
 ///
 /// A value of this type was checked when it was read, whichever format it was read from, so nobody needs to check
@@ -22,23 +24,30 @@ pub struct Manifest {
     state_version: u32,
 }
 
-/// What an extension asks for. What it does not ask for, it does not get.
+/// Entries of each list in a manifest.
+const MOST: usize = 256;
+
+/// What an extension asks for. What it does not ask for, it does not get. Each list has at most 256 entries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Permissions {
     /// Prefixes of the methods that it may call, such as `query:`. None allows no call.
+    #[serde(deserialize_with = "at_most::<MOST, _, _>")]
     pub methods: Vec<String>,
     /// Libraries that its calls may name.
+    #[serde(deserialize_with = "at_most::<MOST, _, _>")]
     pub libraries: Vec<Library>,
     /// How often and how many at a time.
     pub rate_limits: RateLimits,
     /// Patterns of the hosts that it may reach.
+    #[serde(deserialize_with = "at_most::<MOST, _, _>")]
     pub network_access: Vec<String>,
     /// Mebibytes of linear memory for each job.
     pub max_memory_mb: u32,
     /// Fuel for each job's whole life.
     pub fuel_per_job: Option<u64>,
     /// Folders whose files it may read; a relative one starts at the extension's own folder.
+    #[serde(deserialize_with = "at_most::<MOST, _, _>")]
     pub file_access: Vec<String>,
 }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Interrupt, LogLine, Report,
+    Interrupt, LOG_TAIL_LINES, LogLine, Report,
+    bounded::at_most,
     sealed::{self, FormatError, Kind},
 };
 
@@ -107,6 +108,7 @@ pub struct LastWords {
     /// Bytes of linear memory that it had.
     pub memory_bytes: u64,
     /// Its last log lines, oldest first.
+    #[serde(deserialize_with = "at_most::<LOG_TAIL_LINES, _, _>")]
     pub log_tail: Vec<LogLine>,
 }
 

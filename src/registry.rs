@@ -42,11 +42,13 @@ struct LogFollower {
 
 impl LogFollower {
     fn add(&mut self, line: LogLine) {
-        if self.bytes.saturating_add(line.text.len()) > self.limit {
+        // An empty line takes memory, too.
+        let bytes = line.text.len().saturating_add(size_of::<LogLine>());
+        if self.bytes.saturating_add(bytes) > self.limit {
             self.dropped = self.dropped.saturating_add(1);
             return;
         }
-        self.bytes += line.text.len();
+        self.bytes += bytes;
         self.lines.push(line);
     }
 }
@@ -100,7 +102,7 @@ impl JobContext {
         self.shown.lock().log_tail.oldest_ordered().cloned().collect()
     }
 
-    /// From now on, keeps all lines that the guest logs for [`JobContext::take_log`], up to so many bytes of text.
+    /// From now on, keeps all lines that the guest logs for [`JobContext::take_log`], up to so many bytes of memory.
     pub fn follow_log(&self, bytes: usize) {
         self.shown.lock().follower.get_or_insert_default().limit = bytes;
     }

@@ -3,7 +3,10 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 use toehold_abi::{LogLevel, ProgressStep};
 
-use crate::Limits;
+use crate::{Limits, bounded::at_most};
+
+/// Warnings of a job that are kept on any host.
+const MOST_WARNINGS: usize = 1_000;
 
 /// What a job has told of itself so far. Bounded: what does not fit is counted, never silently lost.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +18,7 @@ pub struct Report {
     /// Bytes processed.
     pub bytes: u64,
     /// Non-fatal issues, oldest first.
+    #[serde(deserialize_with = "at_most::<MOST_WARNINGS, _, _>")]
     pub warnings: Vec<String>,
     /// Warnings that were over the limit.
     pub warnings_dropped: u64,
@@ -53,7 +57,7 @@ pub struct LogLine {
 
 impl Report {
     pub(crate) fn add_warning(&mut self, text: String, limit: usize) {
-        if self.warnings.len() < limit {
+        if self.warnings.len() < limit.min(MOST_WARNINGS) {
             self.warnings.push(text);
         } else {
             self.warnings_dropped = self.warnings_dropped.saturating_add(1);
