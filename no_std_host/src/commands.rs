@@ -16,15 +16,21 @@ impl<B: Board> Shell<B> {
             Ok(line) if line.trim().is_empty() => return,
             Ok(line) => match Command::parse(line) {
                 Ok(command) => self.carry_out(command),
-                Err(error) => Err(not_a_command(&error)),
+                Err(error @ CommandError::Usage(_)) => Err(not_a_command(&error)),
+                Err(error) => self.take_noise(&error),
             },
-            Err(error) => Err(not_a_command(error)),
+            Err(error) => self.take_noise(error),
         };
         match answer {
             Ok(Some(line)) => self.port.write_line(&line.finish()),
             Ok(None) => {}
             Err(refusal) => self.refuse(&refusal),
         }
+    }
+
+    /// What is no command is a line of data that was damaged, where data is on its way.
+    fn take_noise(&mut self, error: &CommandError<'_>) -> Result<Option<LineWriter>, Refusal> {
+        if self.transfer.is_some() { self.take_data(None) } else { Err(not_a_command(error)) }
     }
 
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {

@@ -19,6 +19,8 @@ pub struct Config {
     pub attempts: u32,
     /// Milliseconds until another attempt; twice as many with each.
     pub backoff_ms: Millis,
+    /// Jobs that have not ended, at most: more are refused. Each takes about half a kilobyte of the heap, also while it waits.
+    pub live_jobs: usize,
     /// Jobs that are kept once they have ended; of more, those that ended first are forgotten.
     pub ended_jobs: usize,
     /// Bytes of the largest bundle that is imported.
@@ -41,6 +43,7 @@ impl Default for Config {
             compile: None,
             attempts: 2,
             backoff_ms: 1_000,
+            live_jobs: 32,
             ended_jobs: 16,
             bundle_bytes: 16 << 10,
             reserve_bytes: 4 << 10,

@@ -65,6 +65,19 @@ impl Entry {
             && self.retry_due.is_none_or(|due| due <= now)
     }
 
+    /// When another attempt is due, if it waits for that.
+    pub(crate) fn next_attempt(&self) -> Option<Millis> {
+        self.retry_due.filter(|_| self.record.state == JobState::Queued && self.stuck.is_none())
+    }
+
+    /// The store has taken what it could not take before, if that was so.
+    pub(crate) fn goes_on(&mut self) {
+        if matches!(self.stuck, Some(Stuck::Commit(_))) {
+            self.stuck = None;
+            self.record.reason = None;
+        }
+    }
+
     /// Notes what somebody wants of it, and tells the job.
     pub(crate) fn want(&mut self, interrupt: Interrupt) {
         self.record.wanted = interrupt;

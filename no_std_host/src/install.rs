@@ -36,6 +36,8 @@ impl<B: Board> Shell<B> {
         if let Some(extension) = self.extensions.get(id) {
             return Ok(extension.clone());
         }
+        // What was loaded to be looked at, and no job has, takes the room of this one.
+        self.drop_extensions();
         let not = |code, text: String| NotLoaded { code, text, may_pass: false };
         let installed = self.store.packages().map_err(|error| not("flash", error.to_string()))?;
         let Some(file) = installed.iter().find(|file| file.id == id) else {

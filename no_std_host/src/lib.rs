@@ -28,6 +28,7 @@ mod commands;
 mod config;
 mod depot;
 mod disk;
+mod ending;
 mod entry;
 mod flash;
 mod format;

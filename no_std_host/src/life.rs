@@ -16,19 +16,16 @@ use alloc::{
 };
 
 use toehold::{
-    Change, Commit, Failure, FailureCause, Interrupt, Job, JobRecord, JobState, LastWords, Millis, Outcome,
-    Recovery, StartError, Stopped, Store, UnixMillis, Uuid,
+    Change, Commit, FailureCause, Interrupt, Job, JobState, JournalEntry, LastWords, Outcome, Recovery,
+    StartError, Stopped, Store, Uuid,
 };
 
 use crate::{
     Board, Clock, Doing, Shell, Witness,
+    ending::last_words,
     entry::{Entry, Stuck},
 };
 
-/// How long until something is offered again to a store that could not take it.
-const AGAIN: Millis = 5_000;
-/// Milliseconds until another attempt, at most.
-const LONGEST_BACKOFF: Millis = 300_000;
 /// Bytes of log lines that are kept for the console between two slices.
 const LOG_BYTES: usize = 1_024;
 
@@ -91,10 +88,16 @@ impl<B: Board> Shell<B> {
                 Start::Started => {}
                 Start::Wait(_) if self.drop_held(id) => {}
                 // Whoever runs will end, and it is looked at again then.
-                Start::Wait(_) if !self.scheduler.is_empty() => passed.push(id),
+                Start::Wait(_) if self.others_run(id) => passed.push(id),
                 Start::Wait(reason) | Start::Refused(reason) => self.pause_for(id, reason),
             }
         }
+    }
+
+    /// Whether there are jobs that run, or will once the store takes what they have for it.
+    fn others_run(&self, but: Uuid) -> bool {
+        let is_held_up = |entry: &Entry| entry.stuck.is_some() && entry.held.is_some() && entry.id != but;
+        !self.scheduler.is_empty() || self.entries.values().any(is_held_up)
     }
 
     /// Makes room: a job that stands still in memory goes on from its checkpoint later.
@@ -156,6 +159,10 @@ impl<B: Board> Shell<B> {
         let refused = |reason: String| Start::Refused(reason);
         let saved = self.store.load(id).map_err(|error| refused(Self::store_error(&error)))?;
         let saved = saved.ok_or_else(|| refused(format!("the store has nothing of job {id}")))?;
+        let (need, free) = (JournalEntry::memory(&saved.journal), self.free_memory());
+        if need > free {
+            return Err(Start::Wait(format!("its journal needs {need} bytes of memory, {free} are free")));
+        }
         let recovery =
             Recovery::new(&saved).map_err(|error| refused(format!("{error}; it is kept as it is")))?;
         drop(saved);
@@ -240,7 +247,7 @@ impl<B: Board> Shell<B> {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         job.leave_place();
         entry.held = Some(job);
-        self.note_paused(id, None);
+        let _ = self.note_paused(id, None);
     }
 
     /// It has checkpointed and returned: to pause, by itself, or to be entered again with an empty journal.
@@ -252,7 +259,7 @@ impl<B: Board> Shell<B> {
             drop(job);
             self.drop_extensions();
             let reason = by_itself.then(|| String::from("the job stopped by itself, without being asked to"));
-            self.note_paused(id, reason);
+            let _ = self.note_paused(id, reason);
             return;
         }
         let priority = entry.record.priority;
@@ -282,22 +289,34 @@ impl<B: Board> Shell<B> {
     /// It can't go on for now.
     pub(crate) fn pause_for(&mut self, id: Uuid, reason: String) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.record.wanted == Interrupt::Cancel {
+            return self.cancelled(id);
+        }
         entry.forget();
         entry.retry_due = None;
         self.drop_extensions();
-        self.note_paused(id, Some(reason));
+        let _ = self.note_paused(id, Some(reason));
     }
 
     /// Writes that a job is paused, and tells it.
-    pub(crate) fn note_paused(&mut self, id: Uuid, reason: Option<String>) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+    ///
+    /// # Errors
+    /// It stands still all the same, but not for sure after a power cut.
+    pub(crate) fn note_paused(
+        &mut self,
+        id: Uuid,
+        reason: Option<String>,
+    ) -> Result<(), <B::Store as Store>::Error> {
+        let Some(entry) = self.entries.get_mut(&id) else { return Ok(()) };
         entry.record.state = JobState::Paused;
         entry.record.wanted = Interrupt::Pause;
         entry.record.reason.clone_from(&reason);
-        if let Err(error) = self.write(id) {
+        let written = self.write(id);
+        if let Err(error) = &written {
             log::warn!("job {id}: that it is paused is not durable: {error}");
         }
         self.event("paused", id, |event| event.maybe("reason", reason));
+        written
     }
 
     /// Writes a job's record.
@@ -307,155 +326,7 @@ impl<B: Board> Shell<B> {
         let change = Change { record: Some(entry.record.clone()), commit: None };
         self.store.change(id, &change)
     }
-
-    /// A job has failed: it is tried again, or has failed for good.
-    pub(crate) fn again_or_failed(&mut self, id: Uuid, words: LastWords, commit: Option<Commit>) {
-        let (now, longest) = (self.clock.now(), self.config.backoff_ms);
-        let date = self.date();
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        entry.forget();
-        let reason = match &words.last_error {
-            Some(error) => format!("{}; the guest's last error: {error}", words.cause),
-            None => words.cause.clone(),
-        };
-        let again = words.fault
-            && entry.record.attempt < entry.record.attempts
-            && entry.record.wanted != Interrupt::Cancel;
-        entry.record.last_words = Some(words);
-        entry.record.reason = Some(reason.clone());
-        if !again {
-            self.end(id, JobState::Failed, commit);
-            return;
-        }
-        let doublings = entry.record.attempt.saturating_sub(1).min(20);
-        let wait = longest.saturating_mul(1 << doublings).min(LONGEST_BACKOFF);
-        entry.record.attempt += 1;
-        entry.record.retry_at = Some(date.saturating_add(wait));
-        entry.retry_due = Some(now.saturating_add(wait));
-        let attempt = entry.record.attempt;
-        if entry.record.wanted == Interrupt::Pause {
-            entry.retry_due = None;
-            entry.record.state = JobState::Paused;
-        } else {
-            entry.record.state = JobState::Queued;
-        }
-        if let Err(error) = self.write(id) {
-            log::warn!("job {id}: its next attempt is not durable: {error}");
-        }
-        self.drop_extensions();
-        self.event("retry", id, |event| event.field("attempt", attempt).field("reason", reason));
-    }
-
-    fn ended(&mut self, id: Uuid, job: Box<Job>, state: JobState) {
-        let commit = job.last_commit();
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.forget();
-            entry.record.reason = None;
-        }
-        drop(job);
-        self.end(id, state, commit);
-    }
-
-    /// Writes how a job ended. Only once that is durable it is over for others.
-    pub(crate) fn end(&mut self, id: Uuid, state: JobState, commit: Option<Commit>) {
-        self.drop_extensions();
-        let date: UnixMillis = self.date();
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        let record =
-            JobRecord { state, ended_at: Some(date), sleep: None, retry_at: None, ..entry.record.clone() };
-        let change = Change { record: Some(record), commit: commit.map(Arc::new) };
-        self.offer_end(id, Box::new(change));
-    }
-
-    pub(crate) fn offer_end(&mut self, id: Uuid, change: Box<Change>) {
-        match self.store.change(id, &change) {
-            Ok(()) => {
-                self.entries.remove(&id);
-                if let Some(record) = change.record {
-                    self.event(record.state.name(), id, |event| event.maybe("reason", record.reason));
-                }
-                self.forget_old();
-                self.look = true;
-            }
-            Err(error) => {
-                let reason = Self::store_error(&error);
-                let Some(entry) = self.entries.get_mut(&id) else { return };
-                let told = entry.stuck.is_some();
-                entry.record.state = JobState::Paused;
-                entry.stuck = Some(Stuck::End(change, reason.clone()));
-                self.offer_later();
-                if !told {
-                    self.event("paused", id, |event| event.field("reason", reason));
-                }
-            }
-        }
-    }
-
-    fn offer_later(&mut self) {
-        let at = self.clock.now().saturating_add(AGAIN);
-        self.offer_at = Some(at);
-    }
-
-    /// Offers the store again what it could not take: there may be room by now.
-    pub(crate) fn offer_again(&mut self) {
-        self.offer_at = None;
-        let stuck: Vec<Uuid> =
-            self.entries.values().filter(|entry| entry.stuck.is_some()).map(|entry| entry.id).collect();
-        for id in stuck {
-            let Some(entry) = self.entries.get_mut(&id) else { continue };
-            match entry.stuck.take() {
-                Some(Stuck::End(change, reason)) => {
-                    entry.stuck = Some(Stuck::End(Box::default(), reason));
-                    self.offer_end(id, change);
-                }
-                Some(Stuck::Commit(reason)) => {
-                    let Some(job) = entry.held.take() else { continue };
-                    // Kept, so that the same reason is not told again.
-                    entry.stuck = Some(Stuck::Commit(reason));
-                    entry.record.state = JobState::Running;
-                    let priority = entry.record.priority;
-                    self.scheduler.add(*job, priority);
-                }
-                None => {}
-            }
-        }
-    }
-
-    /// Forgets those that ended first, of more than are kept.
-    fn forget_old(&mut self) {
-        let Ok(jobs) = self.store.jobs() else { return };
-        let ended = jobs.iter().filter(|id| !self.entries.contains_key(id)).count();
-        if ended <= self.config.ended_jobs {
-            return;
-        }
-        let mut oldest: Option<(UnixMillis, Uuid)> = None;
-        for id in jobs.into_iter().filter(|id| !self.entries.contains_key(id)) {
-            let Ok(Some(saved)) = self.store.load(id) else { continue };
-            // One that can't be read is kept.
-            let Ok(record) = JobRecord::decode(&saved.record) else { continue };
-            let ended_at = record.ended_at.unwrap_or_default();
-            oldest = Some(oldest.map_or((ended_at, id), |oldest| oldest.min((ended_at, id))));
-        }
-        if let Some((_, id)) = oldest
-            && let Err(error) = self.store.remove(id)
-        {
-            log::warn!("job {id}, which has ended, can't be removed: {error}");
-        }
-    }
 }
 
 /// What an instance needs besides its linear memory, about.
 const INSTANCE_BYTES: usize = 6 << 10;
-
-fn last_words(failure: &Failure, job: &Job) -> LastWords {
-    LastWords {
-        cause: match &failure.cause {
-            FailureCause::Returned => String::from("the job returned 2 (failed)"),
-            FailureCause::Fault(fault) => fault.to_string(),
-        },
-        fault: matches!(failure.cause, FailureCause::Fault(_)),
-        last_error: failure.last_error.clone(),
-        memory_bytes: job.memory_bytes() as u64,
-        log_tail: job.context().log_tail(),
-    }
-}

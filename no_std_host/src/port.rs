@@ -11,6 +11,9 @@ pub(crate) struct Port<I> {
     overflowed: bool,
 }
 
+/// Bytes that are looked at between two slices.
+const BYTES_AT_ONCE: usize = 2 * LINE_BYTES;
+
 /// A line that came in.
 pub(crate) type Received = Result<String, CommandError<'static>>;
 
@@ -29,9 +32,12 @@ impl<I: Read + ReadReady + Write> Port<I> {
         self.io.read_ready().unwrap_or(false)
     }
 
-    /// The next line, if all of it has come in.
+    /// The next line, if all of it has come in. Looks at so many bytes at most that jobs have their turns, whatever comes in.
     pub(crate) fn read_line(&mut self) -> Option<Received> {
-        while self.is_ready() {
+        for _ in 0..BYTES_AT_ONCE {
+            if !self.is_ready() {
+                return None;
+            }
             let mut byte = [0];
             match self.io.read(&mut byte) {
                 Ok(1..) => {}
@@ -42,8 +48,8 @@ impl<I: Read + ReadReady + Write> Port<I> {
                 // A terminal sends CR, a script CR LF or LF; a line without content is no command.
                 [b'\r'] if !self.line.is_empty() || self.overflowed => return Some(self.take_line()),
                 [b'\r'] => {}
-                // Backspace, for people at a terminal.
-                [0x08 | 0x7f] => drop(self.line.pop()),
+                // Backspace, for people at a terminal: takes back a character.
+                [0x08 | 0x7f] => while self.line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
                 [byte] if self.line.len() < LINE_BYTES => self.line.push(byte),
                 [_] => self.overflowed = true,
             }

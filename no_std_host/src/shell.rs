@@ -8,8 +8,8 @@ use alloc::{
 use core::fmt;
 
 use toehold::{
-    Extension, Interrupt, JobContext, JobRecord, JobState, Millis, Registry, Scheduler, Store, Trust, Turn,
-    UnixMillis, Uuid,
+    Extension, Interrupt, JobContext, JobRecord, JobState, Millis, Registry, Scheduler, Stopped, Store,
+    Trust, Turn, UnixMillis, Uuid,
 };
 
 use crate::{
@@ -133,7 +133,7 @@ impl<B: Board> Shell<B> {
         if self.offer_at.is_some_and(|at| at <= now) {
             self.offer_again();
         }
-        self.look |= self.entries.values().any(|entry| entry.retry_due.is_some_and(|due| due <= now));
+        self.look |= self.entries.values().filter_map(Entry::next_attempt).any(|due| due <= now);
         if core::mem::take(&mut self.look) {
             self.admit();
         }
@@ -143,7 +143,7 @@ impl<B: Board> Shell<B> {
 
     /// When the board has something to do by itself, at the latest; `None` if nothing before the console says something.
     pub fn next_due(&mut self) -> Option<Millis> {
-        let retries = self.entries.values().filter_map(|entry| entry.retry_due);
+        let retries = self.entries.values().filter_map(Entry::next_attempt);
         let transfer = self.transfer.as_ref().map(|transfer| transfer.ask_at);
         [self.scheduler.next_due(), self.offer_at, transfer].into_iter().flatten().chain(retries).min()
     }
@@ -163,6 +163,11 @@ impl<B: Board> Shell<B> {
             attention.runs(None);
         }
         self.witness.note(Doing::Idle);
+        if !matches!(turn, Turn::Stopped(_, Stopped::Held(_)))
+            && let Some(entry) = self.entries.get_mut(&id)
+        {
+            entry.goes_on();
+        }
         match turn {
             Turn::Ran(id) | Turn::Waits(id) => self.tell_more(id, false),
             Turn::Stopped(job, stopped) => self.stopped(job, stopped),
@@ -186,7 +191,11 @@ impl<B: Board> Shell<B> {
                 }
             };
             match JobRecord::decode(&saved.record) {
-                Ok(record) if Self::is_half_imported(&record) => self.store.remove(id)?,
+                Ok(record) if Self::is_half_imported(&record) => {
+                    if let Err(error) = self.store.remove(id) {
+                        self.remark(&format!("job {id} was never whole, and can't be removed: {error}"));
+                    }
+                }
                 Ok(record) => self.enter(id, record),
                 Err(error) => self.remark(&format!("job {id} can't be read, and is kept as it is: {error}")),
             }
@@ -204,14 +213,15 @@ impl<B: Board> Shell<B> {
         if record.state.is_final() {
             return;
         }
-        if record.state == JobState::Running {
-            record.state = JobState::Queued;
-        }
-        if record.state == JobState::Queued && record.wanted == Interrupt::Pause {
-            record.state = JobState::Paused;
-        }
+        let wanted = record.wanted;
+        // Where it is paused and nobody wants that, it was held up by the store.
+        record.state = if wanted == Interrupt::Pause { JobState::Paused } else { JobState::Queued };
         let retry_due = record.retry_at.map(|_| self.clock.now().saturating_add(self.config.backoff_ms));
         self.entries.insert(id, Entry { retry_due, ..Entry::new(id, record) });
+        if wanted == Interrupt::Cancel {
+            // There may never be room for it again, or its extension.
+            self.cancelled(id);
+        }
         self.look = true;
     }
 

@@ -11,18 +11,19 @@ pub(crate) fn job(id: Uuid, record: &JobRecord) -> String {
         .field("job", &record.job)
         .field("state", record.state)
         .field("priority", record.priority);
-    report(line, &record.report)
+    let line = numbers(line, &record.report)
         .field("fuel", record.fuel_used)
         .field("checkpoints", record.report.checkpoints)
         .field("warnings", record.report.warnings.len() as u64 + record.report.warnings_dropped)
-        .field("attempt", record.attempt)
-        .maybe("reason", record.reason.as_ref())
-        .finish()
+        .field("attempt", record.attempt);
+    let line = line.maybe("reason", record.reason.as_ref());
+    words(line, &record.report).finish()
 }
 
 /// The event of a job that has come further.
 pub(crate) fn progress(id: Uuid, shown: &Report) -> String {
-    report(LineWriter::new("* progress").field("id", id), shown).finish()
+    let line = numbers(LineWriter::new("* progress").field("id", id), shown);
+    words(line, shown).finish()
 }
 
 /// The word for a level.
@@ -35,16 +36,22 @@ pub(crate) const fn level(level: LogLevel) -> &'static str {
     }
 }
 
-fn report(line: LineWriter, report: &Report) -> LineWriter {
+fn numbers(line: LineWriter, report: &Report) -> LineWriter {
     let line = match &report.progress {
         Some(progress) => line
             .field("fraction", fraction(progress))
-            .maybe("steps", progress.steps.map(|(done, total)| format!("{done}/{total}")))
-            .maybe("phase", progress.phase.as_ref())
-            .field("message", &progress.message),
+            .maybe("steps", progress.steps.map(|(done, total)| format!("{done}/{total}"))),
         None => line,
     };
     line.field("items", report.items).field("bytes", report.bytes)
+}
+
+/// What a guest says comes last: a line that gets too long must not lose what a desk needs to know.
+fn words(line: LineWriter, report: &Report) -> LineWriter {
+    match &report.progress {
+        Some(progress) => line.maybe("phase", progress.phase.as_ref()).field("message", &progress.message),
+        None => line,
+    }
 }
 
 /// With three digits, and without `core::fmt`'s code for floats, which is 10 KB of flash.
@@ -68,7 +75,7 @@ mod tests {
         let id = "00000000-0000-0000-0000-000000000000";
         assert_eq!(
             line(0.25),
-            format!("* progress id={id} fraction=0.250 steps=1/3 message=\"\" items=7 bytes=0")
+            format!("* progress id={id} fraction=0.250 steps=1/3 items=7 bytes=0 message=\"\"")
         );
         assert!(line(1.0).contains("fraction=1.000"), "{}", line(1.0));
         assert!(line(f32::NAN).contains("fraction=0.000"), "{}", line(f32::NAN));

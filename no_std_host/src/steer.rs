@@ -38,11 +38,16 @@ impl<B: Board> Shell<B> {
             Some(id) => id,
             None => self.new_id(),
         };
+        self.check_live()?;
         let (extension, name) = job.split_once(':').unwrap_or((job, ""));
         let extension = self.load(extension)?;
         let start = JobStart { id, library: None, state: state.as_bytes().to_vec() };
-        let checkpoint =
-            extension.first_checkpoint(name, &start).map_err(|error| Refusal::new("job", error))?;
+        let checkpoint = extension.first_checkpoint(name, &start);
+        let checkpoint = checkpoint.map_err(|error| {
+            drop(extension);
+            self.drop_extensions();
+            Refusal::new("job", error)
+        })?;
         let record = JobRecord {
             job: String::from(job),
             module_hash: checkpoint.module_hash,
@@ -72,6 +77,16 @@ impl<B: Board> Shell<B> {
         }
         self.enter(id, record);
         Ok(id)
+    }
+
+    /// Whether there may be one more job that has not ended: each costs memory, also while it waits.
+    pub(crate) fn check_live(&self) -> Result<(), Refusal> {
+        let (live, limit) = (self.entries.len(), self.config.live_jobs);
+        if live < limit {
+            return Ok(());
+        }
+        let text = format!("{live} jobs have not ended, and no more may be here: let one end, or cancel it");
+        Err(Refusal::new("too_many", text))
     }
 
     /// The job that a person names by the beginning of its id.
@@ -123,7 +138,7 @@ impl<B: Board> Shell<B> {
         }
         if entry.record.state == JobState::Queued {
             entry.retry_due = None;
-            self.note_paused(id, None);
+            return self.note_paused(id, None).map_err(|error| Self::flash(&error));
         }
         self.scheduler.wake(id);
         self.write(id).map_err(|error| Self::flash(&error))
@@ -137,7 +152,7 @@ impl<B: Board> Shell<B> {
         if entry.record.state == JobState::Paused && entry.stuck.is_none() {
             entry.record.state = JobState::Queued;
             entry.record.reason = None;
-            entry.record.retry_at = None;
+            (entry.record.retry_at, entry.retry_due) = (None, None);
             self.event("queued", id, |event| event);
         }
         self.look = true;
@@ -156,10 +171,7 @@ impl<B: Board> Shell<B> {
             self.scheduler.wake(id);
             return self.write(id).map_err(|error| Self::flash(&error));
         }
-        entry.forget();
-        entry.stuck = None;
-        entry.record.reason = None;
-        self.end(id, JobState::Cancelled, None);
+        self.cancelled(id);
         match self.entries.get(&id) {
             None => Ok(()),
             Some(_) => {
@@ -195,8 +207,14 @@ impl<B: Board> Shell<B> {
 
     fn live(&mut self, id: Uuid) -> Result<&mut Entry, Refusal> {
         if !self.entries.contains_key(&id) {
-            let state = self.record(id)?.state;
-            return Err(Refusal::new("over", format!("job {id} is {state} already")));
+            let record = self.record(id)?;
+            if record.state.is_final() {
+                return Err(Refusal::new("over", format!("job {id} is {} already", record.state)));
+            }
+            // It could not be read when the board was started.
+            if !Self::is_half_imported(&record) {
+                self.enter(id, record);
+            }
         }
         self.entries.get_mut(&id).ok_or_else(|| Refusal::new("unknown_job", format!("there is no job {id}")))
     }

@@ -30,12 +30,17 @@ enum Kind {
 
 /// Milliseconds until a piece that did not come is asked for again.
 const PATIENCE: Millis = 2_000;
+/// How many times a bundle's bytes are in memory while it is imported: as its parts, and those as what they say.
+const BUNDLE_TIMES: usize = 3;
 /// How often a piece is asked for.
 const TRIES: u32 = 10;
 
 impl<B: Board> Shell<B> {
     pub(crate) fn begin_install(&mut self, bytes: u32, checksum: u32) -> Result<(), Refusal> {
         let size = bytes as usize;
+        if size == 0 {
+            return Err(Refusal::new("package", "a package of 0 bytes is none"));
+        }
         self.room_for(size).map_err(|text| Refusal::new("memory", text))?;
         self.store.begin_package().map_err(|error| Self::flash(&error))?;
         self.begin_transfer(Kind::Package, size, checksum);
@@ -50,12 +55,13 @@ impl<B: Board> Shell<B> {
                 format!("the bundle has {size} bytes, the limit here is {limit}"),
             ));
         }
-        let free = self.free_memory();
-        // Its parts are taken out of it, so it is there twice.
-        if size.saturating_mul(2) > free {
-            let text = format!(
-                "the bundle has {size} bytes and needs twice as many, {free} bytes of memory are free"
-            );
+        if size == 0 {
+            return Err(Refusal::new("format", "a bundle of 0 bytes is none"));
+        }
+        let (need, free) = (size.saturating_mul(BUNDLE_TIMES), self.free_memory());
+        if need > free {
+            let text =
+                format!("the bundle has {size} bytes and needs {need}, {free} bytes of memory are free");
             return Err(Refusal::new("memory", text));
         }
         self.begin_transfer(Kind::Bundle { bytes: Vec::with_capacity(size), paused }, size, checksum);
@@ -73,7 +79,7 @@ impl<B: Board> Shell<B> {
         let now = self.clock.now();
         let Some(transfer) = &mut self.transfer else { return };
         transfer.ask_at = now.saturating_add(PATIENCE);
-        transfer.asked += 1;
+        transfer.asked = transfer.asked.saturating_add(1);
         let line = format!("> {}", transfer.received);
         self.port.write_line(&line);
     }
@@ -99,6 +105,13 @@ impl<B: Board> Shell<B> {
         let Some(transfer) = &mut self.transfer else {
             return Err(Refusal::new("unasked", "no data was asked for; `install` or `import` first"));
         };
+        // One that it has was sent twice, because it was asked for twice. To ask again now would have all that follows sent twice.
+        if data
+            .as_ref()
+            .is_some_and(|data| usize::try_from(data.offset).is_ok_and(|at| at < transfer.received))
+        {
+            return Ok(None);
+        }
         let wanted = |data: &Data| {
             usize::try_from(data.offset) == Ok(transfer.received)
                 && !data.bytes.is_empty()
@@ -139,7 +152,7 @@ impl<B: Board> Shell<B> {
             Err(Refusal::new("checksum", text))
         };
         match transfer.kind {
-            Kind::Bundle { bytes, paused } => whole.and_then(|()| self.import(&bytes, paused)),
+            Kind::Bundle { bytes, paused } => whole.and_then(|()| self.import(bytes, paused)),
             Kind::Package => {
                 let installed = whole.and_then(|()| self.install());
                 if installed.is_err() {

@@ -33,7 +33,8 @@ fn fill(bench: &mut Bench) -> Vec<String> {
 
 #[test]
 fn jobs_stand_still_while_the_flash_is_full_and_go_on_when_there_is_room() {
-    let mut bench = Bench::new();
+    let mut bench =
+        Bench::with(|| no_std_host::Config { live_jobs: 1_000, ..no_std_host::Config::default() });
     bench.install(&package("jobs", JOBS));
     let id = bench.dispatch("jobs:count", &state(70));
     let other = bench.dispatch("jobs:spin", "");

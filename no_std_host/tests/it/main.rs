@@ -1,5 +1,6 @@
 //! The shell as a board runs it: its console on one end of a wire, the real store on a flash in memory.
 
+mod bundles;
 mod carry;
 mod console;
 mod full;
@@ -9,4 +10,6 @@ mod packages;
 mod power;
 mod rescue;
 mod resets;
+mod steer;
 mod support;
+mod wire;

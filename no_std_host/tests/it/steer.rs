@@ -143,9 +143,10 @@ fn only_so_many_jobs_may_wait() {
 #[test]
 fn a_job_that_is_not_there_leaves_nothing_in_memory() {
     let mut bench = bench();
-    bench.install(&package("other", JOBS));
     assert_eq!(bench.refused("run jobs:nothing").0, "job");
-    bench.install(&package("third", JOBS));
-    bench.ok("remove jobs");
-    assert_eq!(bench.refused("run jobs:spin").0, "unknown_extension");
+    let listed = bench.ok("ls").remove(0);
+    assert!(listed.contains("id=jobs") && !listed.contains("jobs=count"), "loaded for nobody: {listed}");
+    bench.ok("run jobs:spin");
+    let listed = bench.ok("ls").remove(0);
+    assert!(listed.contains("jobs=count"), "{listed}");
 }

@@ -36,6 +36,8 @@ impl Board for Host {
 pub(crate) struct Wire {
     to_board: Rc<RefCell<VecDeque<u8>>>,
     from_board: Rc<RefCell<Vec<u8>>>,
+    /// More comes in than anybody can read.
+    pub(crate) noise: Rc<Cell<bool>>,
 }
 
 impl Wire {
@@ -59,6 +61,9 @@ impl ErrorType for Wire {
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
         let mut bytes = self.to_board.borrow_mut();
+        if self.noise.get() {
+            bytes.push_back(b'x');
+        }
         let count = buffer.len().min(bytes.len());
         buffer.iter_mut().zip(bytes.drain(..count)).for_each(|(to, byte)| *to = byte);
         Ok(count)
@@ -67,7 +72,7 @@ impl Read for Wire {
 
 impl ReadReady for Wire {
     fn read_ready(&mut self) -> Result<bool, Infallible> {
-        Ok(!self.to_board.borrow().is_empty())
+        Ok(self.noise.get() || !self.to_board.borrow().is_empty())
     }
 }
 
@@ -201,6 +206,11 @@ impl Bench {
     /// Whether the flash fails at whatever is asked of it.
     pub(crate) fn break_flash(&mut self, is_broken: bool) {
         self.chip.set_unreadable(is_broken);
+    }
+
+    /// From now on the flash can be read and not written.
+    pub(crate) fn wear_out_flash(&mut self) {
+        (0..64).for_each(|block| self.chip.wear_out(block));
     }
 
     /// Starts the board on the flash as it is.
