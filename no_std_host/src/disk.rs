@@ -109,6 +109,15 @@ impl<'d, 'm, S: Storage> Disk<'d, 'm, S> {
         }
     }
 
+    /// Whether there is a file of this name.
+    pub(crate) fn has(&self, path: &Path) -> Result<bool, Trouble> {
+        match self.fs.metadata(path) {
+            Ok(_) => Ok(true),
+            Err(Error::NO_SUCH_ENTRY) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Writes all of a file.
     pub(crate) fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.fs.create_file_and_then(path, |file| file.write_all(bytes))

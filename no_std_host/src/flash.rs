@@ -1,6 +1,7 @@
 //! Any NOR flash as littlefs wants it: blocks of one size, and codes for what went wrong.
 
-use core::fmt;
+use alloc::rc::Rc;
+use core::{cell::Cell, fmt};
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 use littlefs2::{consts, driver::Storage, io};
@@ -12,7 +13,7 @@ pub(crate) const CACHE_BYTES: usize = 256;
 pub(crate) struct Region<F, const BLOCKS: usize> {
     pub(crate) flash: F,
     /// The last thing that the flash could not do.
-    pub(crate) fault: Option<FlashFault>,
+    pub(crate) fault: Rc<Cell<Option<FlashFault>>>,
 }
 
 /// Something that a flash could not do.
@@ -62,7 +63,7 @@ impl<F: NorFlash, const BLOCKS: usize> Region<F, BLOCKS> {
 
     pub(crate) fn new(flash: F) -> Self {
         let () = Self::FITS;
-        Self { flash, fault: None }
+        Self { flash, fault: Rc::default() }
     }
 
     /// Reads `bytes` from `at` on, for those who look at the flash without littlefs. Both must be multiples of 256.
@@ -74,7 +75,7 @@ impl<F: NorFlash, const BLOCKS: usize> Region<F, BLOCKS> {
     /// that can't be programmed or erased is a bad one, which it leaves for another; arguments that the flash
     /// refuses would be refused anywhere.
     fn told(&mut self, operation: FlashOperation, at: usize, kind: NorFlashErrorKind) -> io::Error {
-        self.fault = Some(FlashFault { operation, at: u32::try_from(at).unwrap_or(u32::MAX), kind });
+        self.fault.set(Some(FlashFault { operation, at: u32::try_from(at).unwrap_or(u32::MAX), kind }));
         match (operation, kind) {
             (FlashOperation::Read, _)
             | (_, NorFlashErrorKind::NotAligned | NorFlashErrorKind::OutOfBounds) => io::Error::IO,

@@ -138,7 +138,7 @@ impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
     }
 
     fn told<T>(&self, done: io::Result<T>) -> Result<(), StoreError> {
-        done.map(drop).map_err(|error| Trouble::Disk(error).told(self.region.fault))
+        done.map(drop).map_err(|error| Trouble::Disk(error).told(self.region.fault.get()))
     }
 
     /// What there is where no store is.

@@ -189,10 +189,11 @@ impl Piece {
 }
 
 impl Addition {
-    pub(crate) fn new(head: u32, change: &Change) -> Self {
+    /// A change, of a head that is to be told yet.
+    pub(crate) fn new(change: &Change) -> Self {
         let commit = change.commit.as_deref();
         Self {
-            head,
+            head: 0,
             record: change.record.as_ref().map(toehold::JobRecord::encode),
             new_run: commit.is_some_and(|commit| commit.new_run),
             journal: commit.map(|commit| commit.journal.clone()).unwrap_or_default(),

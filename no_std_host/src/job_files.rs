@@ -3,36 +3,29 @@
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
-use littlefs2::{
-    driver::Storage,
-    io, path,
-    path::{Path, PathBuf},
-};
+use littlefs2::{driver::Storage, io, path::PathBuf};
 use toehold::{Saved, Uuid};
 
 use crate::{
+    change::NEW,
     disk::{Disk, JOBS, zeros},
-    flash::CACHE_BYTES,
     frame::Unreadable,
     head::{Addition, Head, Mover, Piece, Place},
     store_error::{Item, StoreError, Trouble},
 };
 
 /// The attribute that a head is.
-const HEAD_ID: u8 = 0;
+pub(crate) const HEAD_ID: u8 = 0;
 /// Additions to a head are the attributes 1 up to this.
-const ADDITIONS: u8 = 8;
-/// A job's file until it has its head.
-const NEW: &Path = path!("/jobs/.new");
-
+pub(crate) const ADDITIONS: u8 = 8;
 /// A job as it is stored.
 pub(crate) struct Stored {
     /// With all additions.
     pub(crate) head: Head,
     /// Bytes of the head without them.
-    head_bytes: usize,
+    pub(crate) head_bytes: usize,
     /// How many they are.
-    additions: u8,
+    pub(crate) additions: u8,
 }
 
 /// What the name of a file in the jobs' folder says.
@@ -63,7 +56,7 @@ impl Name {
     }
 }
 
-fn job_path(job: Uuid) -> PathBuf {
+pub(crate) fn job_path(job: Uuid) -> PathBuf {
     let mut digits = [0; 32];
     let name = job.simple().encode_lower(&mut digits);
     // Hexadecimal digits are a path.
@@ -78,10 +71,10 @@ fn piece_path(job: Uuid, piece: u32) -> PathBuf {
 }
 
 impl<S: Storage> Disk<'_, '_, S> {
-    /// Bytes of a head at most: what an attribute holds, and little enough for several in a block.
-    const HEAD_BYTES: usize = if S::BLOCK_SIZE / 4 < 1_022 { S::BLOCK_SIZE / 4 } else { 1_022 };
-    /// Bytes of an addition at most, so that all of them take as much as a head.
-    const ADDITION_BYTES: usize = Self::HEAD_BYTES / 8;
+    /// Bytes of a head at most: what an attribute holds, and a block with all additions.
+    pub(crate) const HEAD_BYTES: usize = smaller(1_022, S::BLOCK_SIZE / 2 - 32);
+    /// Bytes of an addition at most.
+    pub(crate) const ADDITION_BYTES: usize = smaller(127, S::BLOCK_SIZE / 32);
 
     /// Head and additions of a job.
     pub(crate) fn stored(&self, job: Uuid) -> Result<Option<Stored>, Trouble> {
@@ -133,46 +126,10 @@ impl<S: Storage> Disk<'_, '_, S> {
         Ok(Some(Saved { record, base, newest, journal: all }))
     }
 
-    /// Whether a change can stand beside the head. `None`: no.
-    pub(crate) fn place_for_addition(stored: &Stored, addition: &Addition) -> Option<u8> {
-        let bytes = addition.length();
-        let is_small = bytes <= Self::ADDITION_BYTES && bytes <= stored.head_bytes / 2;
-        (is_small && stored.additions < ADDITIONS).then_some(stored.additions + 1)
-    }
-
-    pub(crate) fn add(&self, job: Uuid, id: u8, addition: &Addition) -> Result<(), Trouble> {
-        Ok(self.fs.set_attribute(&job_path(job), id, &addition.encode())?)
-    }
-
-    /// Writes the pieces that a head spills, then the head. What the one `before` needed and this one does not is left to
-    /// [`Disk::remove_pieces`].
-    pub(crate) fn write_head(
-        &self,
-        job: Uuid,
-        head: &mut Head,
-        before: Option<&Stored>,
-        may_use_reserve: bool,
-    ) -> Result<(), Trouble> {
-        let bytes = head.encode().len();
-        let grows = before.is_none_or(|before| bytes > before.head_bytes + CACHE_BYTES / 4);
-        if grows || bytes > Self::HEAD_BYTES {
-            self.need_room(bytes, may_use_reserve)?;
-        }
-        head.spill(Self::HEAD_BYTES, &mut Pieces { disk: self, job })?;
-        let bytes = head.encode();
-        if before.is_some() {
-            return Ok(self.fs.set_attribute(&job_path(job), HEAD_ID, &bytes)?);
-        }
-        // A job is there as soon as its file has its name.
-        self.write(NEW, &[])?;
-        self.fs.set_attribute(NEW, HEAD_ID, &bytes)?;
-        Ok(self.fs.rename(NEW, &job_path(job))?)
-    }
-
     /// Removes pieces of a job.
-    pub(crate) fn remove_pieces(&self, job: Uuid, pieces: impl Iterator<Item = u32>) -> Result<(), Trouble> {
+    pub(crate) fn remove_pieces(&self, job: Uuid, pieces: &[u32]) -> Result<(), Trouble> {
         for piece in pieces {
-            self.remove(&piece_path(job, piece))?;
+            self.remove(&piece_path(job, *piece))?;
         }
         Ok(())
     }
@@ -253,9 +210,9 @@ impl<S: Storage> Disk<'_, '_, S> {
 }
 
 /// Reads and writes the pieces of one job.
-struct Pieces<'p, 'd, 'm, S: Storage> {
-    disk: &'p Disk<'d, 'm, S>,
-    job: Uuid,
+pub(crate) struct Pieces<'p, 'd, 'm, S: Storage> {
+    pub(crate) disk: &'p Disk<'d, 'm, S>,
+    pub(crate) job: Uuid,
 }
 
 impl<S: Storage> Pieces<'_, '_, '_, S> {
@@ -277,6 +234,10 @@ impl<S: Storage> Mover<Trouble> for Pieces<'_, '_, '_, S> {
     fn write(&mut self, piece: Piece, bytes: &[u8]) -> Result<(), Trouble> {
         Ok(self.disk.write(&piece_path(self.job, piece.number), bytes)?)
     }
+}
+
+const fn smaller(a: usize, b: usize) -> usize {
+    if a < b { a } else { b }
 }
 
 fn refuse(what: Item, unreadable: Unreadable) -> Trouble {

@@ -24,6 +24,7 @@ extern crate alloc;
 
 mod attention;
 mod carry;
+mod change;
 mod commands;
 mod config;
 mod depot;
@@ -37,6 +38,7 @@ mod head;
 mod install;
 mod job_files;
 mod life;
+mod mounted;
 mod operations;
 mod packages;
 mod parts;

@@ -33,14 +33,14 @@ const BUFFER_BYTES: usize = 4096;
 /// A package until it is installed. No id begins with a dot.
 const NEW: &Path = path!("/packages/.new");
 
-impl<F: NorFlash, const BLOCKS: usize> Depot for FlashStore<F, BLOCKS> {
+impl<F: NorFlash + 'static, const BLOCKS: usize> Depot for FlashStore<F, BLOCKS> {
     fn packages(&mut self) -> Result<Vec<PackageFile>, StoreError> {
-        self.volume.with(|disk| disk.packages())
+        self.disk.with(|disk| disk.packages())
     }
 
     fn read_package(&mut self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let Ok(path) = package_path(id) else { return Ok(None) };
-        self.volume.with(|disk| disk.read(&path))
+        self.disk.with(move |disk| disk.read(&path))
     }
 
     fn begin_package(&mut self) -> Result<(), StoreError> {
@@ -74,7 +74,7 @@ impl<F: NorFlash, const BLOCKS: usize> Depot for FlashStore<F, BLOCKS> {
         let mut install = self.install.take().ok_or(StoreError::NotInstalling)?;
         self.flush(&mut install)?;
         self.install = Some(install);
-        let read = self.volume.with(|disk| disk.read(NEW))?;
+        let read = self.disk.with(|disk| disk.read(NEW))?;
         read.ok_or(StoreError::NotInstalling)
     }
 
@@ -83,8 +83,9 @@ impl<F: NorFlash, const BLOCKS: usize> Depot for FlashStore<F, BLOCKS> {
         self.flush(&mut install)?;
         let path = package_path(id);
         let path = self.leave(path)?;
-        let done = self.volume.with(|disk| Ok(disk.fs.rename(NEW, &path)?));
-        if done.is_err() && self.came_about(|disk| Ok(!disk.fs.exists(NEW) && disk.fs.exists(&path))) {
+        let to = path.clone();
+        let done = self.disk.with(move |disk| Ok(disk.fs.rename(NEW, &to)?));
+        if done.is_err() && self.came_about(move |disk| Ok(!disk.has(NEW)? && disk.has(&path)?)) {
             return Ok(());
         }
         self.leave(done)
@@ -92,7 +93,7 @@ impl<F: NorFlash, const BLOCKS: usize> Depot for FlashStore<F, BLOCKS> {
 
     fn abort_package(&mut self) -> Result<(), StoreError> {
         if self.install.take().is_some() {
-            self.volume.with(|disk| disk.sweep_packages())?;
+            self.disk.with(|disk| disk.sweep_packages())?;
         }
         Ok(())
     }
@@ -100,35 +101,36 @@ impl<F: NorFlash, const BLOCKS: usize> Depot for FlashStore<F, BLOCKS> {
     fn remove_package(&mut self, id: &str) -> Result<(), StoreError> {
         let Ok(path) = package_path(id) else { return Ok(()) };
         self.sweep();
-        let removed = self.volume.with(|disk| Ok(disk.remove(&path)?));
-        if removed.is_err() && self.came_about(|disk| Ok(!disk.fs.exists(&path))) {
+        let from = path.clone();
+        let removed = self.disk.with(move |disk| Ok(disk.remove(&from)?));
+        if removed.is_err() && self.came_about(move |disk| Ok(!disk.has(&path)?)) {
             return Ok(());
         }
         removed
     }
 
     fn room(&mut self) -> Result<Room, StoreError> {
-        let free = self.volume.with(|disk| Ok(disk.fs.available_blocks()?))?;
+        let free = self.disk.with(|disk| Ok(disk.fs.available_blocks()?))?;
         let (block, total) = (Region::<F, BLOCKS>::BLOCK_BYTES, Region::<F, BLOCKS>::BYTES);
         Ok(Room { used: total.saturating_sub(free.saturating_mul(block)), total })
     }
 }
 
-impl<F: NorFlash, const BLOCKS: usize> FlashStore<F, BLOCKS> {
+impl<F: NorFlash + 'static, const BLOCKS: usize> FlashStore<F, BLOCKS> {
     /// Writes what was gathered.
     fn flush(&mut self, install: &mut Install) -> Result<(), StoreError> {
-        let Install { buffer, written } = install;
-        if buffer.is_empty() && *written > 0 {
+        if install.buffer.is_empty() && install.written > 0 {
             return Ok(());
         }
-        let done = self.volume.with(|disk| {
+        let buffer = core::mem::take(&mut install.buffer);
+        let (bytes, is_first) = (buffer.len(), install.written == 0);
+        let done = self.disk.with(move |disk| {
             // The block that is not full yet is copied.
-            disk.need_room(buffer.len() + Region::<F, BLOCKS>::BLOCK_BYTES, false)?;
-            disk.append(NEW, buffer, *written == 0)
+            disk.need_room(bytes + Region::<F, BLOCKS>::BLOCK_BYTES, false)?;
+            disk.append(NEW, &buffer, is_first)
         });
         self.leave(done)?;
-        *written = written.saturating_add(buffer.len());
-        *buffer = Vec::new();
+        install.written = install.written.saturating_add(bytes);
         Ok(())
     }
 }

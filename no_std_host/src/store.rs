@@ -7,7 +7,8 @@ use toehold::{Change, Saved, Store, Uuid};
 use crate::{
     disk::Disk,
     flash::{FlashFault, Region},
-    head::{Addition, Head},
+    head::Addition,
+    mounted::Mounted,
     packages::Install,
     store_error::{StoreError, Trouble},
     volume::Volume,
@@ -16,8 +17,8 @@ use crate::{
 /// Jobs and packages on the first `BLOCKS` blocks of a NOR flash, safe against power cuts at any instant.
 ///
 /// A block is what the flash erases at once, or as many of these as it takes for at least 512 bytes that 256 divides.
-pub struct FlashStore<F: NorFlash, const BLOCKS: usize> {
-    pub(crate) volume: Volume<F, BLOCKS>,
+pub struct FlashStore<F: NorFlash + 'static, const BLOCKS: usize> {
+    pub(crate) disk: Mounted<F, BLOCKS>,
     pub(crate) install: Option<Install>,
     /// Whether something may lie about that nobody needs.
     unswept: bool,
@@ -31,7 +32,7 @@ pub struct Refused<F> {
     pub error: StoreError,
 }
 
-impl<F: NorFlash, const BLOCKS: usize> FlashStore<F, BLOCKS> {
+impl<F: NorFlash + 'static, const BLOCKS: usize> FlashStore<F, BLOCKS> {
     /// Opens the store on a flash. A blank flash becomes an empty store; one that holds anything else is left as it is.
     ///
     /// What a power cut has left half done is removed here.
@@ -60,28 +61,23 @@ impl<F: NorFlash, const BLOCKS: usize> FlashStore<F, BLOCKS> {
         if let Err(error) = how(&mut volume) {
             return Err(Refused { flash: volume.region.flash, error });
         }
-        let mut store = Self { volume, install: None, unswept: true };
+        let mut store = Self { disk: Mounted::new(volume), install: None, unswept: true };
         // What can't be swept now lies in nobody's way.
         store.sweep();
         Ok(store)
-    }
-
-    /// Gives the flash back. The store stays on it.
-    pub fn close(self) -> F {
-        self.volume.region.flash
     }
 
     /// The last thing that the flash could not do since the store was opened, although the store may have found a way around
     /// it: the first sign of wear.
     #[must_use]
     pub fn last_fault(&self) -> Option<FlashFault> {
-        self.volume.region.fault
+        self.disk.fault()
     }
 
     pub(crate) fn sweep(&mut self) {
         if self.unswept {
             let keeps = self.install.is_some();
-            let swept = self.volume.with(|disk| {
+            let swept = self.disk.with(move |disk| {
                 disk.sweep()?;
                 if keeps { Ok(()) } else { disk.sweep_packages() }
             });
@@ -107,66 +103,49 @@ impl<F: NorFlash, const BLOCKS: usize> FlashStore<F, BLOCKS> {
     /// littlefs report an error may come after that.
     pub(crate) fn came_about(
         &mut self,
-        check: impl FnOnce(&Disk<'_, '_, Region<F, BLOCKS>>) -> Result<bool, Trouble>,
+        check: impl FnOnce(&Disk<'_, '_, Region<F, BLOCKS>>) -> Result<bool, Trouble> + 'static,
     ) -> bool {
-        self.volume.with(check).unwrap_or(false)
+        self.disk.with(check).unwrap_or(false)
     }
 }
 
-impl<F: NorFlash, const BLOCKS: usize> Store for FlashStore<F, BLOCKS> {
+impl<F: NorFlash + 'static, const BLOCKS: usize> Store for FlashStore<F, BLOCKS> {
     type Error = StoreError;
 
     fn change(&mut self, job: Uuid, change: &Change) -> Result<(), StoreError> {
         self.sweep();
         let ends = change.record.as_ref().is_some_and(|record| record.state.is_final());
-        // What is to be there: the number of the head, and how many additions it has.
-        let (mut expected, mut dead) = (None, Vec::new());
-        let done = self.volume.with(|disk| {
-            let stored = disk.stored(job)?;
-            let addition = Addition::new(stored.as_ref().map_or(0, |stored| stored.head.number), change);
-            if let Some(stored) = &stored
-                && let Some(id) = Disk::<Region<F, BLOCKS>>::place_for_addition(stored, &addition)
-            {
-                expected = Some((stored.head.number, id));
-                return disk.add(job, id, &addition);
+        let change = Addition::new(change);
+        let plan = self.disk.with(move |disk| disk.plan(job, change))?;
+        let expected = plan.progress();
+        match self.disk.with(move |disk| disk.write_change(job, plan, ends)) {
+            Ok(pieces) => {
+                if !pieces.is_empty() && self.disk.with(move |disk| disk.remove_pieces(job, &pieces)).is_err()
+                {
+                    self.left_over();
+                }
+                Ok(())
             }
-            let mut head = stored.as_ref().map_or_else(Head::new, |stored| stored.head.clone());
-            // A flash is worn out long before so many are written.
-            head.number = head.number.wrapping_add(1);
-            head.apply(addition);
-            expected = Some((head.number, 0));
-            disk.write_head(job, &mut head, stored.as_ref(), ends)?;
-            if let Some(stored) = &stored {
-                let needed = |piece: &u32| head.pieces().any(|needed| needed.number == *piece);
-                dead =
-                    stored.head.pieces().map(|piece| piece.number).filter(|piece| !needed(piece)).collect();
+            Err(error) => {
+                let came_about = self.came_about(move |disk| Ok(disk.progress(job)? == Some(expected)));
+                self.left_over();
+                if came_about { Ok(()) } else { Err(error) }
             }
-            Ok(())
-        });
-        if done.is_err() {
-            let came_about =
-                self.came_about(|disk| Ok(expected.is_some() && disk.progress(job)? == expected));
-            self.left_over();
-            return if came_about { Ok(()) } else { done };
         }
-        if !dead.is_empty() && self.volume.with(|disk| disk.remove_pieces(job, dead.into_iter())).is_err() {
-            self.left_over();
-        }
-        Ok(())
     }
 
     fn load(&mut self, job: Uuid) -> Result<Option<Saved>, StoreError> {
-        self.volume.with(|disk| disk.load(job))
+        self.disk.with(move |disk| disk.load(job))
     }
 
     fn jobs(&mut self) -> Result<Vec<Uuid>, StoreError> {
-        self.volume.with(|disk| disk.jobs())
+        self.disk.with(|disk| disk.jobs())
     }
 
     fn remove(&mut self, job: Uuid) -> Result<(), StoreError> {
         self.sweep();
-        let removed = self.volume.with(|disk| disk.remove_job(job));
-        let is_gone = removed.is_ok() || self.came_about(|disk| Ok(disk.progress(job)?.is_none()));
+        let removed = self.disk.with(move |disk| disk.remove_job(job));
+        let is_gone = removed.is_ok() || self.came_about(move |disk| Ok(disk.progress(job)?.is_none()));
         // Its pieces go now, or later.
         self.left_over();
         if is_gone { Ok(()) } else { removed }
@@ -193,7 +172,7 @@ impl<F> fmt::Display for Refused<F> {
 
 impl<F> core::error::Error for Refused<F> {}
 
-impl<F: NorFlash, const BLOCKS: usize> fmt::Debug for FlashStore<F, BLOCKS> {
+impl<F: NorFlash + 'static, const BLOCKS: usize> fmt::Debug for FlashStore<F, BLOCKS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = Region::<F, BLOCKS>::BYTES;
         f.debug_struct("FlashStore").field("bytes", &bytes).finish_non_exhaustive()

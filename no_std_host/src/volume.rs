@@ -1,4 +1,4 @@
-//! The file system on the flash: mounting it for each thing that is done.
+//! The file system on the flash, before a store is open.
 
 use embedded_storage::nor_flash::NorFlash;
 use littlefs2::fs::{Allocation, Filesystem};
@@ -9,13 +9,11 @@ use crate::{
     store_error::{StoreError, Trouble},
 };
 
-/// A region of flash, and the memory that littlefs needs to work on it.
-///
-/// It is mounted for one operation at a time. So an operation that fails leaves nothing behind in memory: the next one
-/// sees what is on the flash. And nothing but this structure refers to the flash, so it has no lifetime.
+/// A region of flash, and the memory that littlefs needs to work on it. It is mounted for one operation at a time: between them the
+/// flash may be looked at without littlefs.
 pub(crate) struct Volume<F: NorFlash, const BLOCKS: usize> {
     pub(crate) region: Region<F, BLOCKS>,
-    allocation: Allocation<Region<F, BLOCKS>>,
+    pub(crate) allocation: Allocation<Region<F, BLOCKS>>,
 }
 
 impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
@@ -28,20 +26,18 @@ impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
         &mut self,
         work: impl FnOnce(&Disk<'_, '_, Region<F, BLOCKS>>) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
-        let earlier = self.region.fault.take();
+        self.region.fault.set(None);
         let done = match Filesystem::mount(&mut self.allocation, &mut self.region) {
             Ok(fs) => work(&Disk::new(&fs)),
             Err(error) => Err(Trouble::Disk(error)),
         };
-        let fault = self.region.fault;
-        self.region.fault = fault.or(earlier);
-        done.map_err(|trouble| trouble.told(fault))
+        done.map_err(|trouble| trouble.told(self.region.fault.get()))
     }
 
     /// Makes an empty file system.
     pub(crate) fn make(&mut self) -> Result<(), StoreError> {
-        self.region.fault = None;
+        self.region.fault.set(None);
         let made = Filesystem::format(&mut self.region);
-        made.map_err(|error| Trouble::Disk(error).told(self.region.fault))
+        made.map_err(|error| Trouble::Disk(error).told(self.region.fault.get()))
     }
 }
