@@ -11,7 +11,7 @@ use crate::{Clock, FlashStore, port::Port};
 /// A blank flash becomes an empty store. One that holds anything else, that a newer firmware has written, or that can't be
 /// read, is left as it is: every line is answered by an error that says so, and opens it once more; only `format` makes an
 /// empty store of it, and drops all that it holds.
-pub fn open_store<F: NorFlash, const BLOCKS: usize>(
+pub fn open_store<F: NorFlash + 'static, const BLOCKS: usize>(
     flash: F,
     console: &mut (impl Read + ReadReady + Write),
     clock: &mut impl Clock,

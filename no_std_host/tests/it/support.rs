@@ -230,8 +230,8 @@ impl Bench {
 
     /// Takes the power away: what is not in flash is gone.
     pub(crate) fn power_off(&mut self) {
-        let shell = self.shell.take().expect("the board is on");
-        self.flash = Some(shell.into_parts().store.close());
+        drop(self.shell.take().expect("the board is on"));
+        self.flash = Some(self.chip.clone());
         self.wire.to_board.borrow_mut().clear();
     }
 

@@ -20,7 +20,7 @@ struct Machine<F, I, C, E, const BLOCKS: usize>(PhantomData<(F, I, C, E)>);
 
 impl<F, I, C, E, const BLOCKS: usize> Board for Machine<F, I, C, E, BLOCKS>
 where
-    F: NorFlash,
+    F: NorFlash + 'static,
     I: Read + ReadReady + Write,
     C: Clock,
     E: Entropy,
@@ -40,7 +40,7 @@ where
 /// Where flash can't be read any more.
 pub fn firmware<F, I, C, E, const BLOCKS: usize>(parts: Parts<F, I, C, E>, config: Config) -> !
 where
-    F: NorFlash,
+    F: NorFlash + 'static,
     I: Read + ReadReady + Write,
     C: Clock,
     E: Entropy,
@@ -63,7 +63,7 @@ fn trust() -> Trust {
 }
 
 /// Opens the store. Flash with something else in it is formatted only once somebody has said so on the console.
-fn open<F: NorFlash, const BLOCKS: usize>(
+fn open<F: NorFlash + 'static, const BLOCKS: usize>(
     flash: F,
     console: &mut (impl Read + ReadReady + Write),
     clock: &mut impl Clock,
