@@ -58,12 +58,13 @@ pub struct JobInfo {
 impl Extension {
     /// Parses, validates and checks a module, runs its `plugin_init`, and notes its jobs.
     ///
-    /// `limits` are the host's; the manifest can lower them.
+    /// `limits` are the host's; the manifest can lower them. A module that is given by value is dropped before `plugin_init`
+    /// gets its memory, which is what a board has room for.
     ///
     /// # Errors
     /// [`LoadError`] says all that is wrong with the module, and nothing of it stays behind.
     #[cfg(feature = "validate")]
-    pub fn load(manifest: Manifest, module: &[u8], limits: &Limits) -> Result<Self, LoadError> {
+    pub fn load(manifest: Manifest, module: impl AsRef<[u8]>, limits: &Limits) -> Result<Self, LoadError> {
         Self::build(manifest, module, limits, None, |engine, bytes| Module::new(engine, bytes))
     }
 
@@ -74,7 +75,7 @@ impl Extension {
     /// As [`Extension::load`].
     pub fn load_unvalidated(
         manifest: Manifest,
-        module: &[u8],
+        module: impl AsRef<[u8]>,
         limits: &Limits,
         compile: Compile,
     ) -> Result<Self, LoadError> {
@@ -87,26 +88,33 @@ impl Extension {
     /// # Errors
     /// As [`Extension::load`]; this one is as good as before.
     #[cfg(feature = "validate")]
-    pub fn reload(&self, manifest: Manifest, module: &[u8], limits: &Limits) -> Result<Self, LoadError> {
+    pub fn reload(
+        &self,
+        manifest: Manifest,
+        module: impl AsRef<[u8]>,
+        limits: &Limits,
+    ) -> Result<Self, LoadError> {
         Self::build(manifest, module, limits, Some(self), |engine, bytes| Module::new(engine, bytes))
     }
 
     fn build(
         manifest: Manifest,
-        module: &[u8],
+        module: impl AsRef<[u8]>,
         limits: &Limits,
         old: Option<&Self>,
         compile: impl FnOnce(&Engine, &[u8]) -> Result<Module, Error>,
     ) -> Result<Self, LoadError> {
         log::info!("Loading extension: {}", manifest.id());
         let limits = limits.lowered_by(manifest.permissions());
-        if module.len() > limits.module_bytes {
-            return Err(LoadError::TooLarge { bytes: module.len(), limit: limits.module_bytes });
+        let bytes = module.as_ref();
+        if bytes.len() > limits.module_bytes {
+            return Err(LoadError::TooLarge { bytes: bytes.len(), limit: limits.module_bytes });
         }
         let engine = engine(&limits);
-        let compiled = compile(&engine, module).map_err(|error| LoadError::Invalid(error_text(&error)))?;
-        let hash: [u8; 32] = Sha256::digest(module).into();
-        let info = module::check(&compiled, module.len(), hash, &limits)?;
+        let compiled = compile(&engine, bytes).map_err(|error| LoadError::Invalid(error_text(&error)))?;
+        let hash: [u8; 32] = Sha256::digest(bytes).into();
+        let info = module::check(&compiled, bytes.len(), hash, &limits)?;
+        drop(module); // Its memory may be needed for the instance that `plugin_init` runs in.
         let mut linker = Linker::new(&engine);
         let mut warnings = Vec::new();
         link(&mut linker, &compiled, &info, &mut warnings)

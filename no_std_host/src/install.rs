@@ -48,7 +48,7 @@ impl<B: Board> Shell<B> {
                 format!("extension {id} is not installed; there is {known}"),
             ));
         };
-        self.room_for(file.bytes).map_err(|text| NotLoaded { code: "memory", text, may_pass: true })?;
+        self.room_for(file.bytes, 0).map_err(|text| NotLoaded { code: "memory", text, may_pass: true })?;
         let bytes = self.store.read_package(id).map_err(|error| not("flash", error.to_string()))?;
         let bytes =
             bytes.ok_or_else(|| not("unknown_extension", format!("extension {id} is not installed")))?;
@@ -75,10 +75,10 @@ impl<B: Board> Shell<B> {
         }
     }
 
-    /// Whether a package of so many bytes can be loaded now.
-    pub(crate) fn room_for(&self, package_bytes: usize) -> Result<(), String> {
+    /// Whether a package of so many bytes can be loaded now, of which so many are in memory already.
+    pub(crate) fn room_for(&self, package_bytes: usize, there: usize) -> Result<(), String> {
         let need = package_bytes.saturating_mul(BYTES_FOR_EACH).saturating_add(BYTES_BESIDES);
-        let free = self.free_memory();
+        let free = self.free_memory().saturating_add(there);
         if need <= free {
             return Ok(());
         }
@@ -91,10 +91,10 @@ impl<B: Board> Shell<B> {
     fn compile(&self, manifest: Manifest, module: PackagedModule) -> Result<Extension, LoadError> {
         let limits = &self.config.limits;
         if let Some(compile) = self.config.compile {
-            return Extension::load_unvalidated(manifest, module.as_ref(), limits, compile);
+            return Extension::load_unvalidated(manifest, module, limits, compile);
         }
         #[cfg(feature = "validate")]
-        return Extension::load(manifest, module.as_ref(), limits);
+        return Extension::load(manifest, module, limits);
         #[cfg(not(feature = "validate"))]
         Err(LoadError::Invalid(String::from(
             "this firmware has nothing that loads modules: it needs the feature `validate`, or `Config::compile`",
@@ -110,7 +110,8 @@ impl<B: Board> Shell<B> {
         let id = String::from(package.manifest().id());
         let (manifest, module) = package.into_parts();
         let hash_before = self.busy_with(&id);
-        self.room_for(size).map_err(|text| Refusal::new("memory", text))?;
+        self.drop_extensions();
+        self.room_for(size, size).map_err(|text| Refusal::new("memory", text))?;
         self.witness.note(Doing::Install);
         let loaded = self.compile(manifest, module);
         self.witness.note(Doing::Idle);

@@ -41,7 +41,7 @@ impl<B: Board> Shell<B> {
         if size == 0 {
             return Err(Refusal::new("package", "a package of 0 bytes is none"));
         }
-        self.room_for(size).map_err(|text| Refusal::new("memory", text))?;
+        self.room_for(size, 0).map_err(|text| Refusal::new("memory", text))?;
         self.store.begin_package().map_err(|error| Self::flash(&error))?;
         self.begin_transfer(Kind::Package, size, checksum);
         Ok(())
