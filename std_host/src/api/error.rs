@@ -101,6 +101,9 @@ impl From<JobError> for ApiError {
             JobError::Store(error) => error.into(),
             JobError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", error),
             JobError::Over { .. } => Self::new(StatusCode::CONFLICT, "job_over", error),
+            JobError::Busy { .. } | JobError::HasParent { .. } => {
+                Self::new(StatusCode::CONFLICT, "job_busy", error)
+            }
             JobError::Format { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable_job", error),
         }
     }

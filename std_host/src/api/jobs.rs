@@ -104,6 +104,11 @@ pub(super) async fn show(State(api): State<Api>, JobId(id): JobId) -> Result<Jso
     request::blocking(move || api.source.status(id)).await.map(Json)
 }
 
+pub(super) async fn remove(State(api): State<Api>, JobId(id): JobId) -> Result<StatusCode, ApiError> {
+    api.source.manager()?.remove(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewJob {

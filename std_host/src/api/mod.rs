@@ -7,6 +7,7 @@
 //! | `POST /api/v1/jobs` | dispatches `{"job", "state", "id", "library", "priority", "attempts"}` |
 //! | `POST /api/v1/jobs/import?paused=1` | takes over the job of a bundle, which is the body |
 //! | `GET /api/v1/jobs/{id}` | how a job stands |
+//! | `DELETE /api/v1/jobs/{id}` | removes one that is paused or over, and all that is kept of it |
 //! | `POST /api/v1/jobs/{id}/pause`, `/resume`, `/cancel` | asks it for that; once answered, the wish is durable |
 //! | `GET /api/v1/jobs/{id}/wait?until=over&timeout_ms=` | how it stands once it is over (or `stopped`: paused or over) |
 //! | `GET /api/v1/jobs/{id}/events?after=&tail=&limit=&follow=1` | what happened to it |
@@ -87,7 +88,7 @@ impl Api {
     /// The routes.
     pub fn router(&self) -> Router {
         let job = Router::new()
-            .route("/", get(jobs::show))
+            .route("/", get(jobs::show).delete(jobs::remove))
             .route("/pause", post(steer::pause))
             .route("/resume", post(steer::resume))
             .route("/cancel", post(steer::cancel))

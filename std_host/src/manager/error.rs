@@ -58,6 +58,24 @@ pub enum JobError {
         /// How it ended.
         state: JobState,
     },
+    /// It can't be removed while it is in this state.
+    #[error("job {id} is {state}: only one that is paused or over can be removed; pause or cancel it first", state = state.name())]
+    Busy {
+        /// The job.
+        id: Uuid,
+        /// How it stands.
+        state: JobState,
+    },
+    /// It can't be removed while the job that dispatched it is not over.
+    #[error(
+        "job {id} was dispatched by job {parent}, which is not over and would dispatch it anew: let that end first"
+    )]
+    HasParent {
+        /// The job.
+        id: Uuid,
+        /// Which has dispatched it.
+        parent: Uuid,
+    },
     /// What is kept of it can't be read.
     #[error("job {id}: {source}; it is kept as it is")]
     Format {

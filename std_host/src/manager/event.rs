@@ -75,6 +75,8 @@ pub enum EventKind {
     },
     /// It was cancelled.
     Cancelled,
+    /// It was removed: nothing is kept of it here.
+    Removed,
 }
 
 impl EventKind {
@@ -93,18 +95,19 @@ impl EventKind {
             Self::Completed => "completed",
             Self::Failed { .. } => "failed",
             Self::Cancelled => "cancelled",
+            Self::Removed => "removed",
         }
     }
 
     /// Whether it is kept, and so can be read later.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        !matches!(self, Self::Progress { .. })
+        !matches!(self, Self::Progress { .. } | Self::Removed)
     }
 
     /// Whether no event comes after it.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Completed | Self::Failed { .. } | Self::Cancelled)
+        matches!(self, Self::Completed | Self::Failed { .. } | Self::Cancelled | Self::Removed)
     }
 }

@@ -29,6 +29,7 @@ mod platform;
 mod queue;
 mod rate;
 mod recover;
+mod remove;
 mod retention;
 mod services;
 mod status;

@@ -19,6 +19,8 @@ mod power;
 mod races;
 mod readme;
 #[cfg(unix)]
+mod removal;
+#[cfg(unix)]
 mod serve;
 #[cfg(unix)]
 mod signing;

@@ -42,6 +42,8 @@ pub(crate) enum JobCommand {
     Resume(steer::SteerArgs),
     /// Stop jobs for good, and all that they have dispatched
     Cancel(steer::SteerArgs),
+    /// Remove jobs that are over, or paused, and all that is kept of them
+    Remove(steer::SteerArgs),
     /// Write all there is of a job into a file
     Export(bundle::ExportArgs),
     /// Take over a job from a file that `export` wrote
@@ -83,6 +85,7 @@ pub(crate) fn job(command: &JobCommand) -> Exit {
         JobCommand::Pause(args) => (steer::pause(args), args.steer.common.json),
         JobCommand::Resume(args) => (steer::resume(args), args.common.json),
         JobCommand::Cancel(args) => (steer::cancel(args), args.common.json),
+        JobCommand::Remove(args) => (steer::remove(args), args.common.json),
         JobCommand::Export(args) => (bundle::export(args), args.common.json),
         JobCommand::Import(args) => (bundle::import(args), args.common.json),
         JobCommand::Replay(args) => (replay::replay(args), args.json),

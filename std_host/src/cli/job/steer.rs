@@ -45,6 +45,26 @@ pub(super) fn cancel(args: &SteerArgs) -> Result<Exit, Problem> {
     each(args, |client, job| steer(client, job, "cancel", Some(Until::Over)))
 }
 
+/// Removes all of them; one that refuses keeps the others from nothing.
+pub(super) fn remove(args: &SteerArgs) -> Result<Exit, Problem> {
+    let client = args.common.open(Need::Write)?;
+    let mut exit = Exit::Completed;
+    let mut removed = Vec::new();
+    for id in id::find_all(&client, &args.ids)? {
+        match client.delete(&format!("/jobs/{id}")) {
+            Ok(()) => removed.push(id),
+            Err(problem) if args.ids.len() == 1 => return Err(problem),
+            Err(problem) => exit = problem.report(false),
+        }
+    }
+    if args.common.json {
+        print(&json!({ "removed": removed }).to_string());
+    } else {
+        removed.iter().for_each(|id| print(&format!("removed {id}")));
+    }
+    Ok(exit)
+}
+
 /// Asks a job for something, and waits until that has come about.
 fn steer(client: &Client, job: Uuid, wish: &str, until: Option<Until>) -> Result<JobStatus, Problem> {
     let status: JobStatus = client.post(&format!("/jobs/{job}/{wish}"), &Value::Null)?;
