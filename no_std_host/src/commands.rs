@@ -135,6 +135,7 @@ fn not_a_command(error: &CommandError<'_>) -> Refusal {
         CommandError::Unknown(_) => "unknown",
         CommandError::Usage(_) => "usage",
         CommandError::TooLong => "too_long",
+        CommandError::Damaged => "damaged",
         _ => "not_text",
     };
     Refusal::new(code, error)

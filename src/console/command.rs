@@ -1,3 +1,4 @@
+use alloc::{format, string::String};
 use core::fmt;
 
 use uuid::Uuid;
@@ -76,6 +77,8 @@ pub enum CommandError<'a> {
     TooLong,
     /// The line is not UTF-8.
     NotText,
+    /// The line was damaged on the way: its checksum is another one.
+    Damaged,
 }
 
 /// All commands, as `help` shows them.
@@ -103,12 +106,29 @@ impl<'a> Command<'a> {
         &USAGE
     }
 
-    /// Reads a line, without its end.
+    /// The line for a board that must do just this or nothing: `~ CRC32 COMMAND`. Data has a checksum of its own.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        let line = format!("{self}");
+        if matches!(self, Self::Data(_)) {
+            return line;
+        }
+        format!("~ {:08x} {line}", crc32fast::hash(line.as_bytes()))
+    }
+
+    /// Reads a line, without its end. With a checksum in front, as [`Command::to_line`] writes it, or without, as people do.
     ///
     /// # Errors
     /// [`CommandError`], which says how the command is written.
     pub fn parse(line: &'a str) -> Result<Self, CommandError<'a>> {
-        let line = line.trim();
+        let mut line = line.trim();
+        if let Some(sealed) = line.strip_prefix("~ ") {
+            let (digits, rest) = sealed.split_once(' ').ok_or(CommandError::Damaged)?;
+            if u32::from_str_radix(digits, 16) != Ok(crc32fast::hash(rest.as_bytes())) {
+                return Err(CommandError::Damaged);
+            }
+            line = rest;
+        }
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let rest = rest.trim();
         match word {
@@ -226,6 +246,7 @@ impl fmt::Display for CommandError<'_> {
             Self::Usage(usage) => write!(f, "it is written `{usage}`"),
             Self::TooLong => write!(f, "the line has more than {} bytes and was left out", super::LINE_BYTES),
             Self::NotText => f.write_str("the line is not UTF-8 and was left out"),
+            Self::Damaged => f.write_str("the line was damaged on the way and was left out: send it again"),
         }
     }
 }
@@ -263,7 +284,24 @@ mod tests {
             Command::Events(false),
         ] {
             let line = command.to_string();
+            assert_eq!(Command::parse(&line), Ok(command.clone()), "{line}");
+            let line = command.to_line();
             assert_eq!(Command::parse(&line), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_with_a_checksum_is_carried_out_as_it_was_written_or_not_at_all() {
+        let line = Command::Cancel("1f0c").to_line();
+        for at in 0..line.len() {
+            for bit in 0..7 {
+                let mut bad = line.clone().into_bytes();
+                bad[at] ^= 1 << bit;
+                let bad = String::from_utf8(bad).unwrap();
+                let parsed = Command::parse(&bad);
+                // In capitals, the digits are the same.
+                assert!(parsed.is_err() || parsed == Ok(Command::Cancel("1f0c")), "{bad:?}: {parsed:?}");
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! - [`store`] is where they do: a SQLite database in a data folder.
 //! - [`ExtensionManager`] loads the extensions of a folder, and notices when their files change.
 //! - [`Operations`] are what a host application lets guests call, typed by serde.
+//! - [`board`] talks to boards that run jobs.
 //! - [`Host`] runs jobs without a store, each on a thread of its own, with checkpoints in a [`CheckpointFolder`].
 //!
 //! The command `toehold` is all of this for a terminal; its modules are in `cli`. It talks to `toehold serve` over [`api`].
@@ -29,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod board;
 mod checkpoints;
 mod extensions;
 mod handle;

@@ -1,5 +1,6 @@
 //! What stands on the command line, and who sees to it.
 
+mod board;
 mod client;
 mod exit;
 mod extension;
@@ -44,6 +45,8 @@ enum Command {
     /// Install, look at, remove and pack extensions
     #[command(subcommand)]
     Extension(extension::ExtensionCommand),
+    /// Talk to a board: install extensions, dispatch and steer jobs, carry them there and back
+    Board(Box<board::BoardArgs>),
     /// Make keys that packages are signed with, and look at them
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -61,6 +64,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Job(command) => job::job(&command),
         Command::Extension(command) => extension::extension(&command),
+        Command::Board(args) => board::board(&args),
         Command::Key(command) => key::key(&command),
         Command::Completions { shell } => {
             // Not straight to standard output: it panics where that is closed.

@@ -66,7 +66,8 @@ impl Watcher {
     }
 }
 
-fn show(progress: Option<&Progress>, bar: Option<&ProgressBar>) {
+/// Shows how far something is.
+pub(crate) fn show(progress: Option<&Progress>, bar: Option<&ProgressBar>) {
     let Some(progress) = progress else { return };
     let message = printable(&progress.message);
     match bar {

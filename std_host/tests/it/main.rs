@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod api;
 mod bad_input;
+#[cfg(unix)]
+mod board;
 mod bundles;
 mod cli;
 #[cfg(unix)]

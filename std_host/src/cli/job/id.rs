@@ -24,7 +24,7 @@ pub(super) fn short(id: Uuid) -> String {
 }
 
 /// The job of an id, or of its first digits.
-pub(super) fn find(client: &Client, given: &str) -> Result<Uuid, Problem> {
+pub(crate) fn find(client: &Client, given: &str) -> Result<Uuid, Problem> {
     if let Ok(id) = Uuid::parse_str(given) {
         return Ok(id);
     }

@@ -3,12 +3,12 @@
 mod bundle;
 mod dispatch;
 mod history;
-mod id;
+pub(crate) mod id;
 mod list;
 mod replay;
 mod show;
 mod steer;
-mod wait;
+pub(crate) mod wait;
 
 use clap::{Args, Subcommand};
 use std_host::manager::ManagerConfig;

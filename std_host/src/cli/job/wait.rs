@@ -40,7 +40,7 @@ const REQUEST: Duration = Duration::from_secs(30);
 
 /// Until when to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Until {
+pub(crate) enum Until {
     Over,
     Stopped,
 }
@@ -69,7 +69,7 @@ pub(super) fn end(
 }
 
 /// Waits for jobs, or until `deadline`. Gives how they stand, and the exit code for that.
-pub(super) fn until_then(
+pub(crate) fn until_then(
     client: &Client,
     ids: &[Uuid],
     until: Until,
@@ -127,7 +127,7 @@ fn exit(status: &JobStatus, until: Until) -> Exit {
 }
 
 /// A job in a line.
-pub(super) fn line(status: &JobStatus) -> String {
+pub(crate) fn line(status: &JobStatus) -> String {
     let reason = status.reason.as_ref().map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
     format!("{}  {}  {}{reason}", status.job_id, printable(&status.job), status.state)
 }
