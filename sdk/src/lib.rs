@@ -122,6 +122,11 @@
 //! a job's [`Error`] takes all of them, every other error and plain text through `?`. An interrupt stays an interrupt
 //! on that way. A panic ends the job as a fault; its message and place reach the host's log first.
 //!
+//! # Small guests
+//!
+//! For boards, the SDK does without its features `std` and `serde_json`, and [`heap!`] gives the guest a heap of fixed
+//! size: the extension's crate is `no_std` then. docs/small-guests.md tells how, and what it saves.
+//!
 //! # What is absent
 //!
 //! The SDK reads no clock, no randomness and no file: they are operations of the host, reached by

@@ -196,9 +196,7 @@ fn a_checkpoint_says_whether_it_is_durable() {
             assert_eq!(ctx.checkpoint(state), Err(CheckpointError::NotDurable));
             let keys_are_no_text = std::collections::BTreeMap::from([(vec![1], 2)]);
             match ctx.checkpoint(&keys_are_no_text) {
-                Err(CheckpointError::Encode { reason }) => {
-                    assert_eq!(reason, by_reader("key must be a string", "an object's key must be text"));
-                }
+                Err(CheckpointError::Encode { reason }) => assert_eq!(reason, "key must be a string"),
                 other => panic!("{other:?}"),
             }
             Ok(())

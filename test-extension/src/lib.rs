@@ -48,7 +48,7 @@ pub mod wordcount;
 use toehold_sdk::{LogLevel, Result, extension, log};
 
 #[cfg(not(feature = "std"))]
-toehold_sdk::heap!(4096);
+toehold_sdk::heap!(2048);
 
 /// The extension as its manifest describes it.
 #[extension(

@@ -164,3 +164,12 @@ fn what_their_memory_has_no_room_for_is_refused() {
         assert!(error.contains("wasm_alloc"), "{error}");
     }
 }
+
+#[test]
+fn keys_that_a_job_does_not_know_may_hold_anything() {
+    let nested = format!(r#"{{"target":3,"x":{}{}}}"#, "[".repeat(120), "]".repeat(120));
+    assert_eq!(ran(&small(), &first(&small(), nested.as_bytes())).0, Outcome::Completed);
+    let refused = format!(r#"{{"target":3,"x":{}{}}}"#, "[".repeat(130), "]".repeat(130));
+    let (outcome, _, _) = ran(&small(), &first(&small(), refused.as_bytes()));
+    assert!(failure(&outcome).contains("nested too deeply"), "{outcome:?}");
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::process;
-use crate::shrink;
+use crate::shrink::{self, Pages};
 use crate::sources;
 use crate::toolchain::{self, SMALL_WASM, Target, Toolchain, WASM};
 use crate::wasm;
@@ -46,7 +46,7 @@ const SMALL: Guest = Guest {
     module: "test-extension/small/test_extension.wasm",
     target: SMALL_WASM,
     features: &["--no-default-features"],
-    stack: 4_096,
+    stack: 1024,
     opt_level: "z",
     is_small: true,
 };
@@ -55,15 +55,6 @@ const GUESTS: [Guest; 2] = [LARGE, SMALL];
 
 /// A guest by hand, and its module.
 const TINY: [&str; 2] = ["test-extension/tiny/counter.wat", "test-extension/tiny/counter.wasm"];
-
-/// The pages of the small guest's memory.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Pages {
-    /// One byte each, by the proposal for custom page sizes.
-    Bytes,
-    /// 64 KiB each, for hosts that know no other.
-    Ordinary,
-}
 
 /// Small, and nothing to unwind. It stands here and not in the root's profiles because those are for hosts.
 const PROFILE: [(&str, &str); 5] = [
@@ -148,19 +139,11 @@ impl Guest {
         process::run(cargo.envs(self.profile()))?;
 
         let folder = toolchain.target_folder()?.join(self.target.triple).join("release");
-        let mut built = folder.join("test_extension.wasm");
-        if self.is_small {
-            let optimized = folder.join("test_extension.optimized.wasm");
-            shrink::optimize(&built, &optimized)?;
-            built = optimized;
-        }
-        let built = fs::read(&built).with_context(|| format!("{} can't be read", built.display()))?;
-        let mut module = wasm::without_custom_sections(&built, |name| {
+        let built = folder.join("test_extension.wasm");
+        let module = if self.is_small { shrink::shrunk(&built, pages)? } else { shrink::read(&built)? };
+        let module = wasm::without_custom_sections(&module, |name| {
             name == b"name" || name == b"producers" || name.starts_with(b".debug")
         })?;
-        if self.is_small && pages == Pages::Bytes {
-            module = shrink::count_in_bytes(&module)?;
-        }
         let module = wasm::with_custom_section(&module, SECTION, hash.as_bytes())?;
         refuse_paths(&module, &hidden)?;
         fs::write(output, &module).with_context(|| format!("{} can't be written", output.display()))?;

@@ -33,11 +33,12 @@ mod wasm;
 mod workspace;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use guests::Pages;
 use lexopt::prelude::*;
+use shrink::Pages;
 
 use crate::emulator::Serial;
 use crate::firmware::Program;
@@ -55,6 +56,9 @@ Chores that cargo alone can't do.
                                   --check only says whether they are up to date; needs no WebAssembly toolchain.
                                   --ordinary-pages builds only the small one, with a memory in pages of 64 KiB for hosts
                                   that know no others, into the target folder.
+  cargo xtask shrink MODULE OUTPUT [--ordinary-pages]
+                                  Make a module smaller that was built with the SDK and has a `toehold_sdk::heap!`: see
+                                  docs/small-guests.md.
   cargo xtask bench [ARGS]        Run the benchmarks of std_host. ARGS go to `cargo bench`.
   cargo xtask board cortex-m|riscv [OPTIONS]
                                   Build a board's firmware and run it in QEMU, its console on this terminal.
@@ -71,6 +75,7 @@ enum Chore {
     Help,
     Test { install: bool, steps: Vec<String> },
     Guests { check: bool, pages: Pages },
+    Shrink { files: Vec<PathBuf>, pages: Pages },
     Bench { arguments: Vec<OsString> },
     Board { name: String, options: board::Options },
 }
@@ -96,6 +101,7 @@ fn parse() -> Result<Chore> {
             Some("board") => {
                 Chore::Board { name: board_name(&mut arguments)?, options: board::Options::default() }
             }
+            Some("shrink") => Chore::Shrink { files: Vec::new(), pages: Pages::Bytes },
             Some("bench") => {
                 let arguments = arguments.raw_args()?.collect();
                 return Ok(Chore::Bench { arguments });
@@ -108,7 +114,6 @@ fn parse() -> Result<Chore> {
         match (argument, &mut chore) {
             (Short('h') | Long("help"), _) => return Ok(Chore::Help),
             (Long("check"), Chore::Guests { check, .. }) => *check = true,
-            (Long("ordinary-pages"), Chore::Guests { pages, .. }) => *pages = Pages::Ordinary,
             (Long("install"), Chore::Test { install, .. }) => *install = true,
             (Value(step), Chore::Test { steps, .. }) => steps.push(step.string()?),
             (Long("serial"), Chore::Board { options, .. }) => {
@@ -119,6 +124,10 @@ fn parse() -> Result<Chore> {
             (Long("icount"), Chore::Board { options, .. }) => options.icount = true,
             (Long("bring-up"), Chore::Board { options, .. }) => options.program = Some(Program::BringUp),
             (Long("core"), Chore::Board { options, .. }) => options.program = Some(Program::CoreAlone),
+            (Long("ordinary-pages"), Chore::Guests { pages, .. } | Chore::Shrink { pages, .. }) => {
+                *pages = Pages::Ordinary
+            }
+            (Value(file), Chore::Shrink { files, .. }) => files.push(file.into()),
             (other, _) => return Err(other.unexpected().into()),
         }
     }
@@ -142,6 +151,10 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Guests { check: false, pages } => guests::build(pages),
         Chore::Test { install, steps } => test::run(install, &steps),
         Chore::Board { name, options } => board::run(board::by_name(&name)?, options),
+        Chore::Shrink { files, pages } => match files.as_slice() {
+            [input, output] => shrink::run(input, output, pages),
+            _ => bail!("shrink takes two files: MODULE and OUTPUT"),
+        },
         Chore::Bench { arguments } => {
             process::run(process::cargo().args(["bench", "--package", "std_host"]).args(arguments))
         }

@@ -13,6 +13,10 @@ use crate::wasm;
 /// Binaryen's optimizer. It has no part in what a module does, so a module that was built without it is as good.
 const OPTIMIZER: &str = "wasm-opt";
 
+/// For size, but with small functions inlined: the interpreter has tables of functions in RAM, so that fewer of them save
+/// more than the code that is there twice takes.
+const FEWER: [&str; 2] = ["-Oz", "--always-inline-max-function-size=15"];
+
 /// What rustc lets a module use, by default, in the optimizer's words.
 const PROPOSALS: [&str; 6] = [
     "--enable-bulk-memory",
@@ -28,11 +32,44 @@ const HEAP_BASE: &str = "__heap_base";
 
 const PAGE_BYTES: u64 = 1 << 16;
 
+/// The pages of a guest's memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pages {
+    /// One byte each, by the proposal for custom page sizes.
+    Bytes,
+    /// 64 KiB each, for hosts that know no other.
+    Ordinary,
+}
+
+/// Makes a module smaller that somebody has linked, and shows what came of it.
+pub(crate) fn run(input: &Path, output: &Path, pages: Pages) -> Result<()> {
+    let before = read(input)?.len();
+    let module = shrunk(input, pages)?;
+    fs::write(output, &module).with_context(|| format!("{} can't be written", output.display()))?;
+    println!("{}: {} bytes, of {before}", output.display(), module.len());
+    Ok(())
+}
+
+/// The module of a file, smaller.
+pub(crate) fn shrunk(input: &Path, pages: Pages) -> Result<Vec<u8>> {
+    let optimized = input.with_extension("optimized.wasm");
+    optimize(input, &optimized)?;
+    let module = read(&optimized)?;
+    match pages {
+        Pages::Bytes => count_in_bytes(&module),
+        Pages::Ordinary => Ok(module),
+    }
+}
+
+pub(crate) fn read(module: &Path) -> Result<Vec<u8>> {
+    fs::read(module).with_context(|| format!("{} can't be read", module.display()))
+}
+
 /// Optimizes the code of `input` for size into `output`; where the optimizer is not installed it copies.
-pub(crate) fn optimize(input: &Path, output: &Path) -> Result<()> {
+fn optimize(input: &Path, output: &Path) -> Result<()> {
     if process::find(OPTIMIZER).is_some() {
         let mut command = Command::new(OPTIMIZER);
-        return process::run(command.arg("-Oz").args(PROPOSALS).arg(input).arg("-o").arg(output));
+        return process::run(command.args(FEWER).args(PROPOSALS).arg(input).arg("-o").arg(output));
     }
     println!(
         "{OPTIMIZER} is not installed (Debian: binaryen): the module is about a quarter larger than it could be"
@@ -45,7 +82,7 @@ pub(crate) fn optimize(input: &Path, output: &Path) -> Result<()> {
 /// what is in it from the start.
 ///
 /// It can't grow. A module that tries to, or asks how many pages it has, is refused: it would take bytes for pages.
-pub(crate) fn count_in_bytes(module: &[u8]) -> Result<Vec<u8>> {
+fn count_in_bytes(module: &[u8]) -> Result<Vec<u8>> {
     let found = Found::look(module).context("the module can't be read")?;
     let memory = found.memory.context("the module has no memory of its own, or more than one")?;
     ensure!(memory.page_size_log2.is_none(), "the module's memory has a page size already");

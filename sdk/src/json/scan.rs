@@ -172,27 +172,45 @@ impl<'de> Scanner<'de> {
         text::signed(self.whole_number()?).ok_or_else(out_of_range)
     }
 
-    /// Reads a value of any type for nobody.
+    /// Reads a value of any type for nobody. Without recursion, since a guest's stack may be small.
     #[inline(never)]
     pub(crate) fn skip(&mut self) -> Result<()> {
-        let bracket = match self.peek() {
-            b'{' => b'}',
-            b'[' => b']',
-            b'"' => return self.string().map(drop),
-            b't' | b'f' => return self.boolean().map(drop),
-            b'n' => return self.word("null"),
-            _ => return self.number().map(drop),
-        };
-        self.open(self.byte(), "")?;
-        let mut is_first = true;
-        while self.more(&mut is_first, bracket)? {
-            if bracket == b'}' {
-                self.string()?;
-                self.colon()?;
+        // Which of the arrays and objects that are open are objects: the innermost in the lowest bit.
+        let mut objects = 0_u128;
+        let outside = self.depth;
+        loop {
+            let start = self.peek();
+            let mut is_first = matches!(start, b'{' | b'[');
+            match start {
+                b'{' | b'[' => {
+                    self.open(start, "")?;
+                    objects = objects << 1 | u128::from(start == b'{');
+                }
+                b'"' => drop(self.string()?),
+                b't' | b'f' => drop(self.boolean()?),
+                b'n' => self.word("null")?,
+                _ => {
+                    self.number()?;
+                }
             }
-            self.skip()?;
+            loop {
+                if self.depth == outside {
+                    return Ok(());
+                }
+                let is_object = objects & 1 == 1;
+                let bracket = if is_object { b'}' } else { b']' };
+                if self.more(&mut is_first, bracket)? {
+                    if is_object {
+                        self.string()?;
+                        self.colon()?;
+                    }
+                    break;
+                }
+                self.close(bracket)?;
+                objects >>= 1;
+                is_first = false;
+            }
         }
-        self.close(bracket)
     }
 
     pub(crate) fn colon(&mut self) -> Result<()> {

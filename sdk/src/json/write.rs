@@ -73,7 +73,7 @@ impl Writer {
 
     #[inline(never)]
     fn not_as_key(&self) -> Result<()> {
-        if self.is_key { Err(Error::new("an object's key must be text")) } else { Ok(()) }
+        if self.is_key { Err(Error::new("key must be a string")) } else { Ok(()) }
     }
 
     #[inline(never)]

@@ -42,7 +42,7 @@ fn filter(_: &JobContext, _: &mut u32) -> Result<()> {
 #[job(name = "absent", version = 2, migrate = no_such_function)]
 fn absent(_: &JobContext, _: &mut NoSuchType) -> Result<()> {}
 
-#[extension(version = "1.0.0-rc.1", jobs = [execute, scan::scan, sort::sort, filter], id = "a", name = "Ä", init = self::start)]
+#[extension(version = "1.0.0-rc.1", jobs = [execute, scan::scan, sort::sort, #[cfg(all())] filter, #[cfg(any())] absent], id = "a", name = "Ä", init = self::start)]
 pub struct Example;
 
 fn start() -> Result<()> {
