@@ -53,7 +53,7 @@ pub(crate) fn load(body: &str, limits: &Limits) -> Result<Extension, LoadError> 
 }
 
 pub(crate) fn load_text(text: &str, limits: &Limits) -> Result<Extension, LoadError> {
-    Extension::load(manifest(), &wat::parse_str(text).unwrap(), limits)
+    Extension::load(manifest(), wat::parse_str(text).unwrap(), limits)
 }
 
 /// The job `go`, whose body this is.
