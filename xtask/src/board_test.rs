@@ -1,13 +1,14 @@
 //! Starts what was built for boards in their emulators, and sees that it comes up, comes back, and keeps what it has to.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::board::{BOARDS, Board};
 use crate::emulator::{self, Console, Emulator, Serial};
 use crate::firmware::{self, Firmware, Program};
+use crate::process;
 use crate::workspace;
 
 /// Builds everything for all boards, and tries it.
@@ -20,7 +21,40 @@ pub(crate) fn all() -> Result<()> {
         bench.core_alone().with_context(|| format!("the core alone on {}", board.name))?;
         bench.parts().with_context(|| format!("the parts of {}", board.name))?;
     }
-    Ok(())
+    jobs(false, &[])
+}
+
+/// Runs the tests of std_host that need boards, those of these names: with the command `toehold` at the other end of the wire.
+pub(crate) fn jobs(icount: bool, names: &[&str]) -> Result<()> {
+    let mut kinds = Vec::new();
+    for board in BOARDS {
+        let elf = Firmware::of(board)?.built(Program::Firmware)?;
+        let serial = Serial::Socket("{socket}".into());
+        let mut command = vec![board.emulator.0.to_owned()];
+        command.extend(emulator::arguments(board, &elf, Path::new("{flash}"), &serial, icount));
+        kinds.push(serde_json::json!({
+            "name": board.name, "flash_bytes": board.flash_bytes, "command": command,
+        }));
+    }
+    let mut test = process::cargo();
+    test.args([
+        "test",
+        "--package",
+        "std_host",
+        "--test",
+        "boards",
+        "--",
+        "--ignored",
+        "--test-threads",
+        "2",
+    ]);
+    if names.is_empty() {
+        // Figures are for `cargo xtask bench`.
+        test.args(["--skip", "measure::"]);
+    } else {
+        test.args(names).arg("--nocapture");
+    }
+    process::run(test.env("TOEHOLD_BOARDS", serde_json::Value::from(kinds).to_string()))
 }
 
 /// A board on a workbench: its flash, and the wire to its console.

@@ -86,11 +86,7 @@ impl Emulator {
     ) -> Result<Self> {
         let (program, package) = board.emulator;
         let mut qemu = Command::new(program);
-        qemu.args(board.machine).args(["-display", "none"]).args(serial.arguments());
-        qemu.args(program_and_flash(board, elf, flash));
-        if icount {
-            qemu.args(["-icount", "shift=0"]);
-        }
+        qemu.args(arguments(board, elf, flash, &serial, icount));
         match serial {
             Serial::Terminal => &mut qemu,
             Serial::Socket(_) | Serial::Other(_) => qemu.stdin(Stdio::null()),
@@ -128,6 +124,24 @@ impl Drop for Emulator {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// What the emulator is started with.
+pub(crate) fn arguments(
+    board: &Board,
+    elf: &Path,
+    flash: &Path,
+    serial: &Serial,
+    icount: bool,
+) -> Vec<String> {
+    let mut arguments: Vec<String> = board.machine.iter().map(ToString::to_string).collect();
+    arguments.extend(["-display".to_owned(), "none".to_owned()]);
+    arguments.extend(serial.arguments());
+    arguments.extend(program_and_flash(board, elf, flash));
+    if icount {
+        arguments.extend(["-icount".to_owned(), "shift=0".to_owned()]);
+    }
+    arguments
 }
 
 fn program_and_flash(board: &Board, elf: &Path, flash: &Path) -> Vec<String> {
