@@ -20,7 +20,8 @@ use crate::{
 /// virtual time of the others, so that none can save up turns and none waits for long.
 #[derive(Debug, Default)]
 pub struct Scheduler {
-    tasks: BTreeMap<Uuid, Task>,
+    /// In boxes: a task has about a kilobyte, and a map moves what it holds, eleven at a time, over the stack.
+    tasks: BTreeMap<Uuid, Box<Task>>,
     /// The jobs that can run, by virtual time.
     ready: BTreeSet<(u64, Uuid)>,
     /// The jobs that wait for a time.
@@ -70,7 +71,7 @@ impl Scheduler {
         self.remove(id);
         let task = Task { job, priority, virtual_time: self.now, until: None, patience: Patience::default() };
         self.ready.insert((task.virtual_time, id));
-        self.tasks.insert(id, task);
+        self.tasks.insert(id, Box::new(task));
     }
 
     /// Gives a job back.

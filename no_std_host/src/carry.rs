@@ -19,6 +19,7 @@ const LATEST: UnixMillis = 253_402_300_799_999;
 
 impl<B: Board> Shell<B> {
     /// Sends all that there is of a job.
+    #[inline(never)]
     pub(crate) fn export(&mut self, id: Uuid) -> Result<LineWriter, Refusal> {
         let saved = self.store.load(id).map_err(|error| Self::flash(&error))?;
         let mut saved = saved.ok_or_else(|| Refusal::new("unknown_job", format!("there is no job {id}")))?;
@@ -47,6 +48,7 @@ impl<B: Board> Shell<B> {
 
     /// Takes over a job from another host: it goes on from where it stood there. To import the same bundle again does nothing,
     /// so that a desk whose answer got lost can ask again.
+    #[inline(never)]
     pub(crate) fn import(&mut self, bytes: Vec<u8>, paused: bool) -> Result<LineWriter, Refusal> {
         let bundle = Bundle::decode(&bytes).map_err(|error| Refusal::new("format", error))?;
         drop(bytes);

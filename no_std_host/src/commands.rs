@@ -11,6 +11,7 @@ use crate::{Board, Clock, Depot, Memory, Shell, port::Received, show, steer::Ref
 
 impl<B: Board> Shell<B> {
     /// Carries out a line, and answers it.
+    #[inline(never)]
     pub(crate) fn receive(&mut self, line: &Received) {
         let answer = match line {
             Ok(line) if line.trim().is_empty() => return,
@@ -39,6 +40,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// `None` where the answer comes later: once all data is there.
+    #[inline(never)]
     fn carry_out(&mut self, command: Command<'_>) -> Result<Option<LineWriter>, Refusal> {
         // Whoever begins something else has given up on it.
         if !matches!(command, Command::Data(_) | Command::Abort) {
@@ -98,6 +100,7 @@ impl<B: Board> Shell<B> {
         Ok(Some(LineWriter::new("ok").field("id", id)))
     }
 
+    #[inline(never)]
     fn info(&mut self) -> Result<LineWriter, Refusal> {
         let room = self.store.room().map_err(|error| Self::flash(&error))?;
         let uptime = self.clock.now().saturating_sub(self.started);
@@ -107,11 +110,13 @@ impl<B: Board> Shell<B> {
             .field("memory_free", self.memory.free())
             .field("memory_total", self.memory.total())
             .maybe("memory_never_used", self.memory.never_used())
+            .maybe("stack_never_used", self.memory.stack_never_used())
             .field("flash_used", room.used)
             .field("flash_total", room.total)
             .field("signed", matches!(self.config.trust, Trust::Signed(_))))
     }
 
+    #[inline(never)]
     fn list(&mut self) -> Result<LineWriter, Refusal> {
         let extensions = self.list_extensions()?;
         let mut jobs: Vec<Uuid> =

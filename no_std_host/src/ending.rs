@@ -22,6 +22,7 @@ const LONGEST_BACKOFF: Millis = 300_000;
 
 impl<B: Board> Shell<B> {
     /// A job has failed: it is tried again, or has failed for good.
+    #[inline(never)]
     pub(crate) fn again_or_failed(&mut self, id: Uuid, words: LastWords, commit: Option<Commit>) {
         let (now, longest) = (self.clock.now(), self.config.backoff_ms);
         let date = self.date();
@@ -89,6 +90,7 @@ impl<B: Board> Shell<B> {
         self.offer_end(id, Box::new(change));
     }
 
+    #[inline(never)]
     pub(crate) fn offer_end(&mut self, id: Uuid, change: Box<Change>) {
         match self.store.change(id, &change) {
             Ok(()) => {

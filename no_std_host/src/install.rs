@@ -32,6 +32,7 @@ impl From<NotLoaded> for Refusal {
 
 impl<B: Board> Shell<B> {
     /// The extension with this id, in memory.
+    #[inline(never)]
     pub(crate) fn load(&mut self, id: &str) -> Result<Extension, NotLoaded> {
         if let Some(extension) = self.extensions.get(id) {
             return Ok(extension.clone());
@@ -102,6 +103,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Tries the package that was begun, and installs it.
+    #[inline(never)]
     pub(crate) fn install(&mut self) -> Result<LineWriter, Refusal> {
         let bytes = self.store.begun_package().map_err(|error| Self::flash(&error))?;
         let size = bytes.len();
@@ -146,6 +148,7 @@ impl<B: Board> Shell<B> {
         Some((entry.id, entry.record.module_hash))
     }
 
+    #[inline(never)]
     pub(crate) fn remove_extension(&mut self, id: &str) -> Result<(), Refusal> {
         if let Some((job, _)) = self.busy_with(id) {
             return Err(Refusal::new(
@@ -166,6 +169,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Shows the extensions.
+    #[inline(never)]
     pub(crate) fn list_extensions(&mut self) -> Result<usize, Refusal> {
         let files = self.store.packages().map_err(|error| Self::flash(&error))?;
         for file in &files {

@@ -108,6 +108,7 @@ impl<S: Storage> Disk<'_, '_, S> {
     }
 
     /// All that is stored of a job.
+    #[inline(never)]
     pub(crate) fn load(&self, job: Uuid) -> Result<Option<Saved>, Trouble> {
         let Some(Stored { head, .. }) = self.stored(job)? else { return Ok(None) };
         let mut pieces = Pieces { disk: self, job };
@@ -135,6 +136,7 @@ impl<S: Storage> Disk<'_, '_, S> {
     }
 
     /// Removes a job's file, and with it the job. Its pieces mean nothing any more.
+    #[inline(never)]
     pub(crate) fn remove_job(&self, job: Uuid) -> Result<(), Trouble> {
         Ok(self.remove(&job_path(job))?)
     }

@@ -51,6 +51,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// A job that resets the board has failed: it is tried again, unless it did so too often.
+    #[inline(never)]
     pub(crate) fn blame(&mut self, reset: &Reset) {
         let message = &reset.message;
         match reset.doing {
@@ -75,6 +76,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Brings those into memory that wait for it, as far as there is room.
+    #[inline(never)]
     pub(crate) fn admit(&mut self) {
         let mut passed: Vec<Uuid> = Vec::new();
         loop {
@@ -137,6 +139,7 @@ impl<B: Board> Shell<B> {
         }
     }
 
+    #[inline(never)]
     fn begin(&mut self, id: Uuid, job: Job) {
         let date = self.date();
         let Some(entry) = self.entries.get_mut(&id) else { return };
@@ -155,6 +158,7 @@ impl<B: Board> Shell<B> {
         self.event("running", id, |event| event.field("attempt", attempt));
     }
 
+    #[inline(never)]
     fn recover(&mut self, id: Uuid) -> Result<Job, Start> {
         let refused = |reason: String| Start::Refused(reason);
         let saved = self.store.load(id).map_err(|error| refused(Self::store_error(&error)))?;
@@ -183,6 +187,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// The recovery on the module that is installed, which may be another version than the job ran on.
+    #[inline(never)]
     fn on_module(
         &mut self,
         id: Uuid,
@@ -216,6 +221,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// A job has left the scheduler.
+    #[inline(never)]
     pub(crate) fn stopped(&mut self, job: Box<Job>, stopped: Stopped) {
         let id = job.context().id();
         self.tell_more(id, true);
@@ -243,6 +249,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// It stands still in memory, because it was asked to.
+    #[inline(never)]
     fn paused(&mut self, id: Uuid, mut job: Box<Job>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         job.leave_place();
@@ -251,6 +258,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// It has checkpointed and returned: to pause, by itself, or to be entered again with an empty journal.
+    #[inline(never)]
     fn interrupted(&mut self, id: Uuid, job: Box<Job>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if job.context().control().interrupt() == Interrupt::Pause {
@@ -273,6 +281,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// It is at a commit that the store can't take.
+    #[inline(never)]
     fn hold(&mut self, id: Uuid, job: Box<Job>, reason: String) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.held = Some(job);

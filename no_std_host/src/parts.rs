@@ -15,7 +15,7 @@ pub trait Board {
     type Clock: Clock;
     /// Where random bytes come from.
     type Entropy: Entropy;
-    /// What the allocator knows.
+    /// What the firmware knows of its memory.
     type Memory: Memory;
     /// What outlives a reset.
     type Witness: Witness;
@@ -59,7 +59,7 @@ pub trait Entropy {
     fn fill(&mut self, bytes: &mut [u8]);
 }
 
-/// What the allocator knows of itself.
+/// What the firmware knows of its memory.
 pub trait Memory {
     /// Bytes of the heap that are free. They need not be in one piece.
     fn free(&self) -> usize;
@@ -69,6 +69,11 @@ pub trait Memory {
 
     /// Bytes of the heap that were never used so far, if the allocator knows.
     fn never_used(&self) -> Option<usize> {
+        None
+    }
+
+    /// Bytes of the stack that were never used so far, if start-up code fills it so that one can see.
+    fn stack_never_used(&self) -> Option<usize> {
         None
     }
 }

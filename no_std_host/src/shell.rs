@@ -64,6 +64,7 @@ impl<B: Board> Shell<B> {
     ///
     /// # Errors
     /// [`OpenError`] says why not.
+    #[inline(never)]
     pub fn new(parts: Parts<B>, config: Config) -> Result<Self, OpenError<<B::Store as Store>::Error>> {
         if config.compile.is_some() && config.trust == Trust::Anyone {
             return Err(OpenError::Unvalidated);
@@ -109,7 +110,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Runs jobs and answers the console, for ever.
-    pub fn run(mut self) -> ! {
+    pub fn run(&mut self) -> ! {
         loop {
             if self.turn() {
                 continue;
@@ -149,6 +150,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Gives a job its turn, if one is ready.
+    #[inline(never)]
     fn run_one(&mut self) -> bool {
         let Some(id) = self.scheduler.next_ready() else { return false };
         self.witness.note(Doing::Job(id));
@@ -177,6 +179,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Notes all jobs that are stored. Those that were running wait for their turn.
+    #[inline(never)]
     fn read_jobs(&mut self, reset: Option<Reset>) -> Result<(), <B::Store as Store>::Error> {
         let mut jobs: Vec<Uuid> = self.store.jobs()?;
         jobs.sort_unstable();
@@ -207,6 +210,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Notes a job that is stored.
+    #[inline(never)]
     pub(crate) fn enter(&mut self, id: Uuid, mut record: JobRecord) {
         let times = [Some(record.created_at), record.started_at, record.ended_at];
         self.stamp = times.into_iter().flatten().fold(self.stamp, UnixMillis::max);
@@ -240,6 +244,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Tells what a job has logged and how far it has come; not all of that, unless it `must`.
+    #[inline(never)]
     pub(crate) fn tell_more(&mut self, id: Uuid, must: bool) {
         let now = self.clock.now();
         let Some(entry) = self.entries.get_mut(&id) else { return };

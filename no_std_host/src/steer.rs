@@ -26,6 +26,7 @@ impl Refusal {
 
 impl<B: Board> Shell<B> {
     /// Dispatches a job. With the id of one that is there already it does nothing, so that it can be asked again.
+    #[inline(never)]
     pub(crate) fn dispatch(
         &mut self,
         job: &str,
@@ -181,6 +182,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Pauses all jobs, because an interrupt service routine wants it.
+    #[inline(never)]
     pub(crate) fn heed_attention(&mut self) {
         if !self.config.attention.is_some_and(Attention::take) {
             return;
@@ -195,6 +197,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Forgets a job that has ended.
+    #[inline(never)]
     pub(crate) fn remove_job(&mut self, id: Uuid) -> Result<(), Refusal> {
         if let Some(entry) = self.entries.get(&id) {
             let state = entry.record.state;

@@ -36,6 +36,7 @@ const BUNDLE_TIMES: usize = 3;
 const TRIES: u32 = 10;
 
 impl<B: Board> Shell<B> {
+    #[inline(never)]
     pub(crate) fn begin_install(&mut self, bytes: u32, checksum: u32) -> Result<(), Refusal> {
         let size = bytes as usize;
         if size == 0 {
@@ -47,6 +48,7 @@ impl<B: Board> Shell<B> {
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn begin_import(&mut self, bytes: u32, checksum: u32, paused: bool) -> Result<(), Refusal> {
         let (size, limit) = (bytes as usize, self.config.bundle_bytes);
         if size > limit {
@@ -85,6 +87,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Asks again for a piece that did not come, or gives up.
+    #[inline(never)]
     pub(crate) fn tend_transfer(&mut self) {
         let now = self.clock.now();
         match &self.transfer {
@@ -101,6 +104,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// A piece came in.
+    #[inline(never)]
     pub(crate) fn take_data(&mut self, data: Option<Data>) -> Result<Option<LineWriter>, Refusal> {
         let Some(transfer) = &mut self.transfer else {
             return Err(Refusal::new("unasked", "no data was asked for; `install` or `import` first"));

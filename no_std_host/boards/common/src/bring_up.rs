@@ -6,13 +6,13 @@ use core::task::Poll;
 
 use embedded_io::{Read, ReadReady, Write};
 use embedded_storage::nor_flash::NorFlash;
-use no_std_host::{Clock, Doing, Entropy, Memory, Witness};
+use no_std_host::{Clock, Doing, Entropy, Witness};
 use toehold::{
     Call, Called, Commit, JobContext, JobStart, Limits, Manifest, Millis, NotDurable, Platform, Registry,
     Stopped,
 };
 
-use crate::{Heap, LastWords, unvalidated};
+use crate::{BoardMemory, LastWords, unvalidated};
 
 const MODULE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/core_alone.wasm"));
 
@@ -30,12 +30,10 @@ pub struct Parts<F, I, C, E> {
     pub clock: C,
     /// Random bytes.
     pub entropy: E,
-    /// The allocator.
-    pub heap: &'static Heap,
+    /// Heap and stack.
+    pub memory: BoardMemory,
     /// What outlives a reset.
     pub witness: LastWords,
-    /// Bytes of the program's stack that were ever in use, and that there are.
-    pub stack_peak: fn() -> (usize, usize),
 }
 
 /// Shows that each part works, and then echoes what is typed: `!` panics, `s` overflows the stack, `m` asks for more memory
@@ -51,7 +49,7 @@ where
     C: Clock,
     E: Entropy,
 {
-    let Parts { mut flash, mut console, mut clock, mut entropy, heap, mut witness, stack_peak } = parts;
+    let Parts { mut flash, mut console, mut clock, mut entropy, memory, mut witness } = parts;
     let say = |console: &mut I, text: &dyn Display| {
         let _ = console.write_fmt(format_args!("{text}\r\n"));
     };
@@ -71,7 +69,9 @@ where
     say(&mut console, &format_args!("slept {} ms", clock.now().saturating_sub(before)));
     let items = count(&mut clock);
     say(&mut console, &format_args!("core counted {items:?}"));
-    say(&mut console, &format_args!("stack peak {:?}", stack_peak()));
+    let (unused, stack) = (memory.stack_never_used)();
+    say(&mut console, &format_args!("stack of {stack} bytes, {unused} never used"));
+    let heap = memory.heap;
     say(
         &mut console,
         &format_args!("heap peak {} of {} bytes, now {} free", heap.peak(), heap.total(), heap.free()),

@@ -1,6 +1,6 @@
 //! The whole firmware, from the parts of a board.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt::Display;
 use core::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use embedded_storage::nor_flash::NorFlash;
 use no_std_host::{Board, Clock, Config, Entropy, FlashStore, Shell};
 use toehold::{PublicKey, Trust};
 
-use crate::{Heap, LastWords, Parts};
+use crate::{BoardMemory, LastWords, Parts};
 
 /// Whose packages are taken, set when the firmware is built: public keys of 64 hexadecimal digits, with commas in between.
 /// Without it, anybody's.
@@ -29,7 +29,7 @@ where
     type Console = I;
     type Clock = C;
     type Entropy = E;
-    type Memory = &'static Heap;
+    type Memory = BoardMemory;
     type Witness = LastWords;
 }
 
@@ -45,13 +45,19 @@ where
     C: Clock,
     E: Entropy,
 {
-    let Parts { flash, mut console, mut clock, entropy, heap, witness, .. } = parts;
+    let Parts { flash, mut console, mut clock, entropy, memory, witness } = parts;
     let store = open::<_, BLOCKS>(flash, &mut console, &mut clock);
     let config = Config { trust: trust(), compile: crate::unvalidated::compile(), ..config };
-    let parts = no_std_host::Parts { store, console, clock, entropy, memory: heap, witness };
-    match Shell::<Machine<F, I, C, E, BLOCKS>>::new(parts, config) {
-        Ok(shell) => shell.run(),
-        Err(error) => panic!("{error}"),
+    let parts = no_std_host::Parts { store, console, clock, entropy, memory, witness };
+    shell::<Machine<F, I, C, E, BLOCKS>>(parts, config).run()
+}
+
+/// On the heap, so that it does not lie on the stack once more for each function that it goes through.
+#[inline(never)]
+fn shell<B: Board>(parts: no_std_host::Parts<B>, config: Config) -> Box<Shell<B>> {
+    match Shell::new(parts, config) {
+        Ok(shell) => Box::new(shell),
+        Err(_) => panic!("the jobs in flash can't be read"),
     }
 }
 
@@ -63,6 +69,7 @@ fn trust() -> Trust {
 }
 
 /// Opens the store. Flash with something else in it is formatted only once somebody has said so on the console.
+#[inline(never)]
 fn open<F: NorFlash + 'static, const BLOCKS: usize>(
     flash: F,
     console: &mut (impl Read + ReadReady + Write),
@@ -87,6 +94,7 @@ fn open<F: NorFlash + 'static, const BLOCKS: usize>(
 /// Longer lines are cut, since none that means something is as long.
 const LINE_BYTES: usize = 32;
 
+#[inline(never)]
 fn read_line(console: &mut (impl Read + ReadReady), clock: &mut impl Clock) -> String {
     let mut line = Vec::new();
     let mut byte = [0];

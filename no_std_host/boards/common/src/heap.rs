@@ -70,6 +70,18 @@ impl Heap {
         self.total.store(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes that are free, not all in one piece.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.inner.free()
+    }
+
+    /// Bytes in all.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
     /// The most bytes that were ever in use.
     #[must_use]
     pub fn peak(&self) -> usize {
@@ -84,17 +96,30 @@ impl Heap {
     }
 }
 
-impl Memory for &'static Heap {
+/// What a board knows of its memory.
+#[derive(Clone, Copy, Debug)]
+pub struct BoardMemory {
+    /// Its heap.
+    pub heap: &'static Heap,
+    /// Bytes of the program's stack that were never in use, and that there are.
+    pub stack_never_used: fn() -> (usize, usize),
+}
+
+impl Memory for BoardMemory {
     fn free(&self) -> usize {
-        self.inner.free()
+        self.heap.free()
     }
 
     fn total(&self) -> usize {
-        self.total.load(Ordering::Relaxed)
+        self.heap.total()
     }
 
     fn never_used(&self) -> Option<usize> {
-        Some(self.total().saturating_sub(self.peak()))
+        Some(self.heap.total().saturating_sub(self.heap.peak()))
+    }
+
+    fn stack_never_used(&self) -> Option<usize> {
+        Some((self.stack_never_used)().0)
     }
 }
 

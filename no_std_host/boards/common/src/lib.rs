@@ -26,7 +26,7 @@ mod witness;
 
 pub use bring_up::{Parts, bring_up, core_alone};
 pub use firmware::firmware;
-pub use heap::{Heap, OutOfMemory};
+pub use heap::{BoardMemory, Heap, OutOfMemory};
 pub use hook::Hook;
 pub use inbox::Inbox;
 pub use register::Register;

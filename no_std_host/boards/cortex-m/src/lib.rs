@@ -26,9 +26,9 @@ pub use clock::SysTickClock;
 pub use console::Console;
 pub use entropy::HostEntropy;
 pub use flash::{BLOCKS, FlashError, HostFlash};
-pub use start::{HEAP, WITNESS, reset, stack_peak};
+pub use start::{HEAP, WITNESS, reset, stack_never_used};
 
-use firmware_common::{LastWords, Parts};
+use firmware_common::{BoardMemory, LastWords, Parts};
 
 /// The parts of this board.
 pub type Board = Parts<HostFlash, Console, SysTickClock, HostEntropy>;
@@ -46,9 +46,8 @@ pub fn parts() -> Board {
         console: Console::open(),
         clock: SysTickClock::start(),
         entropy: HostEntropy::open().expect("the host has no /dev/urandom"),
-        heap: &HEAP,
+        memory: BoardMemory { heap: &HEAP, stack_never_used },
         witness: LastWords::of(&WITNESS),
-        stack_peak,
     }
 }
 

@@ -23,9 +23,9 @@ pub use clock::MachineClock;
 pub use console::Console;
 pub use entropy::VirtioEntropy;
 pub use flash::{BLOCKS, CfiFlash, FlashError};
-pub use start::{HEAP, WITNESS, reset, stack_peak};
+pub use start::{HEAP, WITNESS, reset, stack_never_used};
 
-use firmware_common::{LastWords, Parts};
+use firmware_common::{BoardMemory, LastWords, Parts};
 
 /// The parts of this board.
 pub type Board = Parts<CfiFlash, Console, MachineClock, VirtioEntropy>;
@@ -44,9 +44,8 @@ pub fn parts() -> Board {
         entropy: VirtioEntropy::open().expect(
             "no source of random bytes; QEMU needs -device virtio-rng-device -global virtio-mmio.force-legacy=off",
         ),
-        heap: &HEAP,
+        memory: BoardMemory { heap: &HEAP, stack_never_used },
         witness: LastWords::of(&WITNESS),
-        stack_peak,
     }
 }
 

@@ -36,16 +36,16 @@ unsafe extern "Rust" {
 /// What the program's stack is filled with at the start.
 const UNUSED: u32 = 0x7057_ac4e;
 
-/// Bytes of the program's stack that were ever in use, and that there are.
+/// Bytes of the program's stack that were never in use, and that there are.
 #[must_use]
-pub fn stack_peak() -> (usize, usize) {
+pub fn stack_never_used() -> (usize, usize) {
     let end = &raw const _program_stack_end as usize;
     let start = &raw const _program_stack_start as usize;
     // SAFETY: all of it is RAM, and a word that changes while it is looked at is as good before as after.
     let is_unused =
         |address: &usize| unsafe { ptr::with_exposed_provenance::<u32>(*address).read_volatile() } == UNUSED;
     let lowest = (end..start).step_by(4).find(|address| !is_unused(address)).unwrap_or(start);
-    (start - lowest, start - end)
+    (lowest - end, start - end)
 }
 
 #[entry]
@@ -71,7 +71,7 @@ fn lock_code() {
     }
 }
 
-/// Fills what is below of the stack, for `stack_peak`.
+/// Fills what is below of the stack, for `stack_never_used`.
 #[inline(never)]
 fn fill_stack() {
     let here = 0_u32;
