@@ -172,12 +172,14 @@ impl<S: Storage> Disk<'_, '_, S> {
 
     /// Removes what changes and removals that were cut off have left.
     pub(crate) fn sweep(&self) -> Result<(), Trouble> {
-        let (mut left, mut is_new) = (Vec::new(), false);
+        // First of all, and whether it is there or not: where the power went while a file got its name, littlefs counts the files of
+        // the folder wrongly until it has put that right, which it does before it removes anything.
+        self.remove(NEW)?;
+        let mut left = Vec::new();
         // Entries are sorted, so a job's head comes right before its pieces.
         let mut last: Option<(Uuid, Option<Vec<u32>>)> = None;
         self.names(&mut |name| {
             match name {
-                Name::New => is_new = true,
                 Name::Piece(job, piece) => {
                     if last.as_ref().is_none_or(|(last, _)| *last != job) {
                         last = Some((job, self.needed(job)?));
@@ -187,13 +189,10 @@ impl<S: Storage> Disk<'_, '_, S> {
                         push(&mut left, (job, piece))?;
                     }
                 }
-                Name::Job(_) | Name::Unknown => {}
+                Name::Job(_) | Name::New | Name::Unknown => {}
             }
             Ok(())
         })?;
-        if is_new {
-            self.remove(NEW)?;
-        }
         for (job, piece) in left {
             self.remove(&piece_path(job, piece))?;
         }
