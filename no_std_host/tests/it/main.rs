@@ -6,6 +6,7 @@ mod console;
 mod full;
 mod guests;
 mod jobs;
+mod model;
 mod packages;
 mod power;
 mod rescue;

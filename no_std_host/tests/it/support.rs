@@ -9,7 +9,8 @@ use std::{
 
 use embedded_io::{ErrorType, Read, ReadReady, Write};
 use no_std_host::{
-    Board, Clock, Config, Doing, Entropy, FlashStore, Memory, Parts, Shell, Witness, sim::SimFlash,
+    Board, Clock, Config, Doing, Entropy, FlashStore, Memory, Parts, Shell, Witness,
+    sim::{SimFlash, Tear},
 };
 use toehold::{
     Millis, UnixMillis,
@@ -213,6 +214,16 @@ impl Bench {
         (0..64).for_each(|block| self.chip.wear_out(block));
     }
 
+    /// The power goes at the operation of flash after so many.
+    pub(crate) fn cut_after(&mut self, operations: u64, tear: Tear) {
+        self.chip.cut_after(operations, tear);
+    }
+
+    /// Whether the power went. What the board does from then on is for nothing.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.chip.is_off()
+    }
+
     /// Starts the board on the flash as it is.
     pub(crate) fn power_on(&mut self) {
         let flash = self.flash.take().expect("the board is off");
@@ -333,6 +344,12 @@ impl Bench {
     pub(crate) fn status(&mut self, id: &str, key: &str) -> Option<String> {
         let answer = self.ok(&format!("status {id}"));
         field(answer.first()?, key)
+    }
+
+    /// The state of a job, if there is such a job.
+    pub(crate) fn state(&mut self, id: &str) -> Option<String> {
+        let answer = self.tell(&format!("status {id}"));
+        field(answer.first()?, "state")
     }
 
     /// Goes on until a job is in a state. The clock goes on where there is nothing to do.
