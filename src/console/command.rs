@@ -113,7 +113,7 @@ impl<'a> Command<'a> {
         if matches!(self, Self::Data(_)) {
             return line;
         }
-        format!("~ {:08x} {line}", crc32fast::hash(line.as_bytes()))
+        format!("~ {:08x} {line}", crate::Crc32::of(line.as_bytes()))
     }
 
     /// Reads a line, without its end. With a checksum in front, as [`Command::to_line`] writes it, or without, as people do.
@@ -124,7 +124,7 @@ impl<'a> Command<'a> {
         let mut line = line.trim();
         if let Some(sealed) = line.strip_prefix("~ ") {
             let (digits, rest) = sealed.split_once(' ').ok_or(CommandError::Damaged)?;
-            if u32::from_str_radix(digits, 16) != Ok(crc32fast::hash(rest.as_bytes())) {
+            if u32::from_str_radix(digits, 16) != Ok(crate::Crc32::of(rest.as_bytes())) {
                 return Err(CommandError::Damaged);
             }
             line = rest;
