@@ -1,6 +1,6 @@
 //! What happens on a board, as it happens.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -97,45 +97,46 @@ fn until_over(
     bar: Option<&ProgressBar>,
 ) -> Result<(Exit, Record), Problem> {
     let mut last = None;
-    let ended = loop {
-        // First this, so that one that is over already is seen; then after each silence, since events may get lost.
-        let now = desk.job(id)?;
-        if is_final(&now) {
-            // What was told before it ended.
-            while let Some(happened) = desk.board.happened(Duration::ZERO)? {
-                if let Happened::Event(event) = happened
-                    && event.get("id") == Some(id)
-                    && !each(&event)
-                {
-                    break;
-                }
-            }
-            break now;
+    let json = desk.json;
+    // Shows an event, if it is the job's. Whether anybody wants more.
+    let mut told = |event: &Record| {
+        if event.get("id") != Some(id) {
+            return true;
         }
-        let mut is_quiet = false;
-        while !is_quiet {
-            match desk.board.happened(QUIET)? {
-                None => is_quiet = true,
-                Some(Happened::Event(event)) if event.get("id") == Some(id) => {
-                    let so_far = show::progress(&event);
-                    if so_far.is_some() && so_far != last {
-                        if !desk.json {
-                            progress::show(so_far.as_ref(), bar);
-                        }
-                        last = so_far;
-                    }
-                    if !each(&event) {
+        let so_far = show::progress(event);
+        if so_far.is_some() && so_far != last {
+            if !json {
+                progress::show(so_far.as_ref(), bar);
+            }
+            last = so_far;
+        }
+        each(event)
+    };
+    let ended = loop {
+        // Again and again, since the event that tells of the end may get lost.
+        let now = desk.job(id)?;
+        let is_over = is_final(&now);
+        let until = Instant::now() + if is_over { Duration::ZERO } else { QUIET };
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match desk.board.happened(left)? {
+                // All that was told before it ended has come, since the board has answered after that.
+                None => break,
+                Some(Happened::Event(event)) => {
+                    if !told(&event) {
                         return Ok((Exit::Completed, now));
                     }
-                    is_quiet = ["completed", "failed", "cancelled"].contains(&event.kind());
+                    if !is_over && event.get("id") == Some(id) && is_end(event.kind()) {
+                        break;
+                    }
                 }
-                Some(Happened::Reset(firmware)) => {
-                    after_reset(desk, &firmware)?;
-                    is_quiet = true;
-                }
+                Some(Happened::Reset(firmware)) => after_reset(desk, &firmware)?,
                 Some(Happened::Remark(text)) => log::info!("{text}"),
                 Some(_) => {}
             }
+        }
+        if is_over {
+            break now;
         }
     };
     if let Some(bar) = bar {
@@ -145,7 +146,12 @@ fn until_over(
 }
 
 pub(super) fn is_final(job: &Record) -> bool {
-    ["completed", "failed", "cancelled"].contains(&job.get("state").unwrap_or_default())
+    job.get("state").is_some_and(is_end)
+}
+
+/// Whether a job is over in this state.
+fn is_end(state: &str) -> bool {
+    ["completed", "failed", "cancelled"].contains(&state)
 }
 
 /// How the command ends for a job that is over.
