@@ -65,9 +65,7 @@ impl<B: Board> Shell<B> {
     /// Drops the extensions that no job in memory has.
     pub(crate) fn drop_extensions(&mut self) {
         let in_memory = |id: &str| {
-            let is_held =
-                |entry: &crate::entry::Entry| entry.held.is_some() && entry.record.extension() == id;
-            self.entries.values().any(is_held)
+            self.entries.values().any(|entry| entry.held.is_some() && entry.record.extension() == id)
                 || self.scheduler.jobs().any(|job| job.context().extension() == id)
         };
         let idle: Vec<String> = self.extensions.keys().filter(|id| !in_memory(id)).cloned().collect();

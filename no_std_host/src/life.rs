@@ -81,7 +81,8 @@ impl<B: Board> Shell<B> {
         let mut passed: Vec<Uuid> = Vec::new();
         loop {
             let now = self.clock.now();
-            let due = self.entries.values().filter(|entry| entry.is_due(now) && !passed.contains(&entry.id));
+            let entries = self.entries.values().map(|entry| &**entry);
+            let due = entries.filter(|entry| entry.is_due(now) && !passed.contains(&entry.id));
             let order = |entry: &&Entry| {
                 (core::cmp::Reverse(entry.record.priority), entry.record.created_at, entry.id)
             };
@@ -99,12 +100,12 @@ impl<B: Board> Shell<B> {
     /// Whether there are jobs that run, or will once the store takes what they have for it.
     fn others_run(&self, but: Uuid) -> bool {
         let is_held_up = |entry: &Entry| entry.stuck.is_some() && entry.held.is_some() && entry.id != but;
-        !self.scheduler.is_empty() || self.entries.values().any(is_held_up)
+        !self.scheduler.is_empty() || self.entries.values().any(|entry| is_held_up(entry))
     }
 
     /// Makes room: a job that stands still in memory goes on from its checkpoint later.
     fn drop_held(&mut self, but: Uuid) -> bool {
-        let held = |entry: &&mut Entry| entry.held.is_some() && entry.stuck.is_none() && entry.id != but;
+        let held = |entry: &&mut Box<Entry>| entry.held.is_some() && entry.stuck.is_none() && entry.id != but;
         let Some(entry) = self.entries.values_mut().find(held) else { return false };
         entry.forget();
         self.drop_extensions();

@@ -1,6 +1,6 @@
 //! What the shell does for a job that has its turn.
 
-use alloc::{collections::BTreeMap, format, string::ToString, sync::Arc};
+use alloc::{boxed::Box, collections::BTreeMap, format, string::ToString, sync::Arc};
 use core::task::Poll;
 
 use toehold::{Call, Called, Change, Commit, JobContext, Millis, NotDurable, Platform, Sleep, Store, Uuid};
@@ -15,7 +15,7 @@ pub(crate) struct Desk<'a, B: Board> {
     pub(crate) clock: &'a mut B::Clock,
     pub(crate) entropy: &'a mut B::Entropy,
     pub(crate) operations: &'a mut Operations,
-    pub(crate) entries: &'a mut BTreeMap<Uuid, Entry>,
+    pub(crate) entries: &'a mut BTreeMap<Uuid, Box<Entry>>,
 }
 
 impl<B: Board> Platform for Desk<'_, B> {

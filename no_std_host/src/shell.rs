@@ -1,4 +1,5 @@
 use alloc::{
+    boxed::Box,
     collections::BTreeMap,
     format,
     string::{String, ToString},
@@ -29,8 +30,8 @@ pub struct Shell<B: Board> {
     pub(crate) witness: B::Witness,
     pub(crate) registry: Registry,
     pub(crate) scheduler: Scheduler,
-    /// All jobs that have not ended.
-    pub(crate) entries: BTreeMap<Uuid, Entry>,
+    /// All jobs that have not ended. Boxed, since the map makes room for eleven as soon as there is one.
+    pub(crate) entries: BTreeMap<Uuid, Box<Entry>>,
     /// The extensions of the jobs that are in memory.
     pub(crate) extensions: BTreeMap<String, Extension>,
     /// Data that is on its way to the board.
@@ -134,7 +135,7 @@ impl<B: Board> Shell<B> {
         if self.offer_at.is_some_and(|at| at <= now) {
             self.offer_again();
         }
-        self.look |= self.entries.values().filter_map(Entry::next_attempt).any(|due| due <= now);
+        self.look |= self.entries.values().filter_map(|entry| entry.next_attempt()).any(|due| due <= now);
         if core::mem::take(&mut self.look) {
             self.admit();
         }
@@ -144,7 +145,7 @@ impl<B: Board> Shell<B> {
 
     /// When the board has something to do by itself, at the latest; `None` if nothing before the console says something.
     pub fn next_due(&mut self) -> Option<Millis> {
-        let retries = self.entries.values().filter_map(Entry::next_attempt);
+        let retries = self.entries.values().filter_map(|entry| entry.next_attempt());
         let transfer = self.transfer.as_ref().map(|transfer| transfer.ask_at);
         [self.scheduler.next_due(), self.offer_at, transfer].into_iter().flatten().chain(retries).min()
     }
@@ -221,7 +222,7 @@ impl<B: Board> Shell<B> {
         // Where it is paused and nobody wants that, it was held up by the store.
         record.state = if wanted == Interrupt::Pause { JobState::Paused } else { JobState::Queued };
         let retry_due = record.retry_at.map(|_| self.clock.now().saturating_add(self.config.backoff_ms));
-        self.entries.insert(id, Entry { retry_due, ..Entry::new(id, record) });
+        self.entries.insert(id, Box::new(Entry { retry_due, ..Entry::new(id, record) }));
         if wanted == Interrupt::Cancel {
             // There may never be room for it again, or its extension.
             self.cancelled(id);

@@ -219,7 +219,10 @@ impl<B: Board> Shell<B> {
                 self.enter(id, record);
             }
         }
-        self.entries.get_mut(&id).ok_or_else(|| Refusal::new("unknown_job", format!("there is no job {id}")))
+        self.entries
+            .get_mut(&id)
+            .map(|entry| &mut **entry)
+            .ok_or_else(|| Refusal::new("unknown_job", format!("there is no job {id}")))
     }
 
     pub(crate) fn flash(error: &<B::Store as Store>::Error) -> Refusal {
