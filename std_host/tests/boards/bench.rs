@@ -268,19 +268,20 @@ impl Folder {
     /// Starts `toehold serve` on it.
     pub(crate) fn serve(&self) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_toehold"));
-        command.args(["serve", "--data", self.path()]).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.args(["serve", "--data", self.path()]).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut says = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        Server { child, _out: out }
+        says.read_line(&mut line).unwrap();
+        assert!(line.starts_with("ready"), "{line}");
+        Server { child, _says: says }
     }
 }
 
 /// A server; it is killed when this is dropped.
 pub(crate) struct Server {
     child: Child,
-    _out: BufReader<std::process::ChildStdout>,
+    _says: BufReader<std::process::ChildStderr>,
 }
 
 impl Drop for Server {

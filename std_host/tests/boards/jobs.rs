@@ -28,7 +28,7 @@ fn the_counter_counts_to_the_end_and_the_console_says_so() {
         drop(console);
         let list = board.ok(&["list"]);
         let job = &list["jobs"][0];
-        assert_eq!((&job["state"], number(&job["items"])), (&"completed".into(), 100), "{list}");
+        assert_eq!((&job["state"], number(&job["report"]["items"])), (&"completed".into(), 100), "{list}");
     }
 }
 
@@ -43,11 +43,13 @@ fn the_same_job_makes_the_same_bytes_everywhere() {
     let here = Folder::new();
     let start = first_bundle();
     let id = start.job_id.to_string();
+    let server = here.serve();
     here.import(&start);
     here.ok(&["job", "wait", &id]);
     let expected = here.bundle(&id);
     let expected_record = JobRecord::decode(&expected.record).unwrap();
     assert_eq!(expected_record.state, JobState::Completed);
+    drop(server);
     for mut board in boards() {
         board.power_on();
         board.install_small();

@@ -36,10 +36,12 @@ fn on(board: &Board, id: &str, items: u64) {
 fn a_job_goes_from_here_to_cortex_m_and_riscv_and_back() {
     let state = format!(r#"{{"target": {TARGET}}}"#);
     let undisturbed = Folder::new();
+    let server = undisturbed.serve();
     let id = dispatch(&undisturbed, &state);
     undisturbed.ok(&["job", "wait", &id]);
     let expected = end(&undisturbed.bundle(&id));
     assert_eq!(expected.0, JobState::Completed);
+    drop(server);
 
     let here = Folder::new();
     let (mut cortex_m, mut riscv) = (board("cortex-m"), board("riscv"));
