@@ -97,6 +97,8 @@ impl Extension {
         Self::build(manifest, module, limits, Some(self), |engine, bytes| Module::new(engine, bytes))
     }
 
+    // What it calls is `#[inline(never)]`: a build for size that sees the whole program would have it all lie on the stack at
+    // once, below the deepest of it, which is the translation of a module.
     fn build(
         manifest: Manifest,
         module: impl AsRef<[u8]>,
@@ -173,6 +175,7 @@ impl Extension {
 
     /// Its jobs: those that it registered first, in that order.
     #[must_use]
+    #[inline(never)]
     pub fn jobs(&self) -> &[JobInfo] {
         &self.0.jobs
     }
@@ -290,6 +293,7 @@ impl Drop for Place {
     }
 }
 
+#[inline(never)]
 fn link(
     linker: &mut Linker<Guest>,
     module: &Module,

@@ -23,6 +23,7 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// Makes an instance and runs its `start` function, with so much fuel. Also gives the fuel that it used.
+    #[inline(never)]
     pub(crate) fn new(
         module: &Module,
         linker: &Linker<Guest>,

@@ -25,6 +25,7 @@ pub(crate) struct Loaded {
 }
 
 /// Makes an instance, runs `plugin_init` in it, and gives what it registered.
+#[inline(never)]
 pub(crate) fn load(
     shared: &Arc<ExtensionShared>,
     module: &Module,
@@ -61,6 +62,7 @@ pub(crate) fn unload(
 }
 
 /// Makes an instance as at load, and has the guest's `export` migrate a state of an older version. `None` if it can't.
+#[inline(never)]
 pub(crate) fn migrate(
     shared: &Arc<ExtensionShared>,
     module: &Module,
@@ -96,6 +98,7 @@ fn succeed(instance: &mut Instance, export: &str, within: Within) -> Result<(), 
     }
 }
 
+#[inline(never)]
 fn instantiate(
     shared: &Arc<ExtensionShared>,
     module: &Module,

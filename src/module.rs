@@ -106,6 +106,7 @@ impl fmt::Display for LoadError {
 impl core::error::Error for LoadError {}
 
 /// Checks all that the ABI asks of a module's imports and exports, and lists them.
+#[inline(never)]
 pub(crate) fn check(
     module: &Module,
     bytes: usize,
@@ -205,6 +206,7 @@ fn check_import(
     function
 }
 
+#[inline(never)]
 fn check_exports(module: &Module, problems: &mut Vec<String>) {
     use ValueType::I32;
     const fn of(params: &'static [ValueType], results: &'static [ValueType]) -> Signature {

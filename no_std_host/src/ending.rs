@@ -60,6 +60,7 @@ impl<B: Board> Shell<B> {
         self.event("retry", id, |event| event.field("attempt", attempt).field("reason", reason));
     }
 
+    #[inline(never)]
     pub(crate) fn ended(&mut self, id: Uuid, job: Box<Job>, state: JobState) {
         let commit = job.last_commit();
         if let Some(entry) = self.entries.get_mut(&id) {
@@ -80,6 +81,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Writes how a job ended. Only once that is durable it is over for others.
+    #[inline(never)]
     pub(crate) fn end(&mut self, id: Uuid, state: JobState, commit: Option<Commit>) {
         self.drop_extensions();
         let date: UnixMillis = self.date();
@@ -121,6 +123,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Offers the store again what it could not take: there may be room by now.
+    #[inline(never)]
     pub(crate) fn offer_again(&mut self) {
         self.offer_at = None;
         let stuck: Vec<Uuid> =
@@ -146,6 +149,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Forgets those that ended first, of more than are kept.
+    #[inline(never)]
     pub(crate) fn forget_old(&mut self) {
         let Ok(mut jobs) = self.store.jobs() else { return };
         jobs.retain(|id| !self.entries.contains_key(id));

@@ -18,6 +18,10 @@ use crate::{
     port::Port, show, transfer::Transfer,
 };
 
+// What the shell does for a line, a job or a commit is `#[inline(never)]` all over this crate. A build for size that sees the
+// whole program puts a function that is called once into the one that calls it, and then the stack has room for all of
+// them at once, whichever runs: 22 KiB were not enough for `ls`.
+
 /// A board that runs jobs: what its console is told to do, one slice after the other.
 #[expect(missing_debug_implementations, reason = "parts of boards seldom have one")]
 pub struct Shell<B: Board> {

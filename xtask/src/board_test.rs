@@ -97,7 +97,7 @@ impl Bench {
         comes_up(&mut console, 1, None)?;
         // A panic, a stack that is full and memory that is full: each resets the board, which then says why.
         for (start, (key, words)) in (2..).zip([
-            ("!", "somebody typed an exclamation mark"),
+            ("!", if self.firmware.tells_panics() { "somebody typed an exclamation mark" } else { "fault" }),
             ("s", "fault"),
             ("m", "the last allocation that failed asked for"),
         ]) {

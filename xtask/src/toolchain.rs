@@ -25,7 +25,7 @@ pub(crate) struct Target {
 pub(crate) const CORTEX_M: Target = Target {
     triple: "thumbv7em-none-eabihf",
     std_crates: "core,alloc",
-    std_features: "compiler-builtins-mem",
+    std_features: "compiler-builtins-mem,optimize_for_size",
     linker: Some("ld.lld"),
 };
 

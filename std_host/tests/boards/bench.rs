@@ -116,15 +116,18 @@ impl Board {
 
     /// What the command `toehold board` says.
     pub(crate) fn desk(&self, arguments: &[&str]) -> Output {
-        // It does not wait for an emulator that is not there yet.
-        let start = Instant::now();
-        while !self.socket().exists() && start.elapsed() < PATIENCE {
-            std::thread::yield_now();
-        }
         let port = format!("unix:{}", self.socket().display());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_toehold"));
-        command.args(["board", "--port", &port, "--answer-time", "60s", "--json"]).args(arguments);
-        command.output().expect("toehold runs")
+        let start = Instant::now();
+        loop {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_toehold"));
+            command.args(["board", "--port", &port, "--answer-time", "60s", "--json"]).args(arguments);
+            let output = command.output().expect("toehold runs");
+            // The command does not wait for an emulator that is not there yet.
+            let is_early = text(&output.stderr).contains("is the board, or its emulator, running?");
+            if !is_early || start.elapsed() > PATIENCE {
+                return output;
+            }
+        }
     }
 
     /// The same, which must succeed; its JSON, the last line of it where there are more.

@@ -98,6 +98,7 @@ fn overflow(depth: u64) -> u64 {
 }
 
 /// Adds one to the number of starts, which stands at the end of flash: in the block's first word that is not blank.
+#[inline(never)]
 fn count_starts<F: NorFlash<Error: Debug>>(flash: &mut F) -> u32 {
     let bytes = u32::try_from(flash.capacity()).unwrap();
     let block = bytes - u32::try_from(F::ERASE_SIZE).unwrap();
@@ -133,6 +134,7 @@ pub fn core_alone(console: &mut impl Write, clock: &mut impl Clock) {
 }
 
 /// Runs the job that counts.
+#[inline(never)]
 fn count(clock: &mut impl Clock) -> Option<u64> {
     let manifest = Manifest::new("core").ok()?;
     let limits = Limits { stack_bytes: 4 << 10, ..Limits::default() };

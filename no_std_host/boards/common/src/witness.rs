@@ -6,6 +6,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use no_std_host::{Doing, Witness};
 use toehold::Uuid;
 
+use crate::{Heap, OutOfMemory};
+
 /// Words of text that there is room for.
 const TEXT_WORDS: usize = 40;
 /// Bytes of text that there is room for.
@@ -49,11 +51,18 @@ impl Record {
         }
     }
 
-    /// Keeps last words, for a panic or fault handler that is about to reset the board. Cut to what there is room for.
-    pub fn last_words(&self, words: fmt::Arguments<'_>) {
+    /// Keeps last words, for a panic or fault handler that is about to reset the board, and what `heap` could not give, if
+    /// anything: out of memory is the most frequent reason. Cut to what there is room for.
+    pub fn last_words(&self, words: fmt::Arguments<'_>, heap: &Heap) {
         let mut text = Text { record: self, bytes: 0, word: 0 };
         // It takes all that it is given and cuts what is too long, so there is no error.
         let _ = fmt::Write::write_fmt(&mut text, words);
+        if let Some(OutOfMemory { asked, free }) = heap.failure() {
+            let _ = fmt::Write::write_fmt(
+                &mut text,
+                format_args!("; the last allocation that failed asked for {asked} bytes, {free} were free"),
+            );
+        }
         text.end();
     }
 
@@ -185,10 +194,13 @@ impl Witness for LastWords {
 #[cfg(test)]
 mod tests {
     extern crate std;
+    use core::alloc::{GlobalAlloc, Layout};
     use std::boxed::Box;
     use std::format;
 
     use super::*;
+
+    static HEAP: Heap = Heap::empty();
 
     fn record() -> &'static Record {
         Box::leak(Box::new(Record::new()))
@@ -202,12 +214,24 @@ mod tests {
         assert_eq!(before.take(), None);
         before.note(Doing::Job(id));
         assert_eq!(record.doing(), Doing::Job(id));
-        record.last_words(format_args!("it was {}", "the heap"));
+        record.last_words(format_args!("it was {}", "the heap"), &HEAP);
         let mut after = LastWords::of(record);
         assert_eq!(after.take(), Some((Doing::Job(id), "it was the heap")));
         assert_eq!(after.take(), None);
-        record.last_words(format_args!("again"));
+        record.last_words(format_args!("again"), &HEAP);
         assert_eq!(after.take(), Some((Doing::Idle, "again")));
+    }
+
+    #[test]
+    fn an_allocation_that_failed_is_told_of() {
+        let record = record();
+        let heap = Heap::empty();
+        // SAFETY: the layout has a size.
+        let pointer = unsafe { heap.alloc(Layout::new::<[u8; 40]>()) };
+        assert!(pointer.is_null());
+        record.last_words(format_args!("fault"), &heap);
+        let words = "fault; the last allocation that failed asked for 40 bytes, 0 were free";
+        assert_eq!(LastWords::of(record).take(), Some((Doing::Idle, words)));
     }
 
     #[test]
@@ -217,10 +241,10 @@ mod tests {
             [(TEXT_BYTES - 1, TEXT_BYTES - 1), (TEXT_BYTES, TEXT_BYTES), (TEXT_BYTES + 9, TEXT_BYTES)]
         {
             let words = "x".repeat(length);
-            record.last_words(format_args!("{words}"));
+            record.last_words(format_args!("{words}"), &HEAP);
             assert_eq!(LastWords::of(record).take(), Some((Doing::Idle, &words[..kept])));
             // A character of two bytes that is cut in the middle is left out.
-            record.last_words(format_args!("{}äöü", &words[..TEXT_BYTES - 3]));
+            record.last_words(format_args!("{}äöü", &words[..TEXT_BYTES - 3]), &HEAP);
             let expected = format!("{}ä", &words[..TEXT_BYTES - 3]);
             assert_eq!(LastWords::of(record).take(), Some((Doing::Idle, &*expected)));
         }
@@ -232,7 +256,7 @@ mod tests {
         let said = |record: &'static Record| LastWords::of(record).take().is_some();
         for bit in 0..32 {
             for word in record.text.iter().chain([&record.text_bytes, &record.text_check]) {
-                record.last_words(format_args!("words"));
+                record.last_words(format_args!("words"), &HEAP);
                 word.fetch_xor(1 << bit, Ordering::Relaxed);
                 assert!(!said(record));
             }
