@@ -1,11 +1,14 @@
 //! The boards: what their firmware is built from, and which emulator runs it.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::emulator::{self, Emulator, Serial};
 use crate::firmware::{Firmware, Program};
+use crate::process;
 use crate::toolchain::{CORTEX_M, RISC_V, Target};
 use crate::workspace;
 
@@ -86,6 +89,9 @@ pub(crate) struct Options {
     pub(crate) icount: bool,
     /// Instead of the whole firmware.
     pub(crate) program: Option<Program>,
+    /// A job of test-extension/small to run from here, and how far it counts.
+    pub(crate) job: Option<String>,
+    pub(crate) target: u64,
 }
 
 /// Builds a board's firmware and runs it, until somebody ends the emulator.
@@ -97,8 +103,33 @@ pub(crate) fn run(board: &'static Board, options: Options) -> Result<()> {
         None => flash_of(board)?,
     };
     emulator::make_flash(board, &flash, options.fresh)?;
+    if let Some(job) = options.job {
+        return run_job(board, &elf, &flash, &job, options.target, options.icount);
+    }
     println!("{}", options.serial.describe());
     Emulator::start(board, &elf, &flash, options.serial, options.icount)?.wait()
+}
+
+/// Has a board run a job, with the command `toehold` at the other end of its console.
+fn run_job(board: &Board, elf: &Path, flash: &Path, job: &str, target: u64, icount: bool) -> Result<()> {
+    process::run(process::cargo().args(["build", "--quiet", "--package", "std_host", "--bin", "toehold"]))?;
+    let toehold = workspace::target_folder()?.join("debug").join("toehold");
+    // A socket's path has 108 bytes at most, which those of checkouts may go over.
+    let socket = std::env::temp_dir().join(format!("toehold-{}-{}", board.name, std::process::id()));
+    let emulator = Emulator::start(board, elf, flash, Serial::Socket(socket.clone()), icount)?;
+    emulator::wait_for(&socket)?;
+    let desk = |arguments: &[&str]| {
+        let mut command = Command::new(&toehold);
+        command.arg("board").arg("--port").arg(format!("unix:{}", socket.display()));
+        process::run(command.args(["--answer-time", "60s"]).args(arguments))
+    };
+    let state = if target == 0 { "{}".to_owned() } else { format!("{{\"target\": {target}}}") };
+    let folder = workspace::root().join("test-extension/small");
+    let done = desk(&["install", &folder.to_string_lossy()])
+        .and_then(|()| desk(&["dispatch", &format!("test-extension:{job}"), "--state", &state, "--follow"]));
+    emulator.cut()?;
+    let _ = fs::remove_file(&socket);
+    done
 }
 
 /// Where a board's flash is kept from one start to the next.

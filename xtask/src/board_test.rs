@@ -24,6 +24,14 @@ pub(crate) fn all() -> Result<()> {
     jobs(false, &[])
 }
 
+/// Measures the boards.
+pub(crate) fn bench() -> Result<()> {
+    for board in BOARDS {
+        Firmware::of(board)?.build(Program::Firmware)?;
+    }
+    jobs(true, &["measure::"])
+}
+
 /// Runs the tests of std_host that need boards, those of these names: with the command `toehold` at the other end of the wire.
 pub(crate) fn jobs(icount: bool, names: &[&str]) -> Result<()> {
     let mut kinds = Vec::new();

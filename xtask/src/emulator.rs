@@ -193,6 +193,18 @@ pub(crate) struct Console {
     rest: Vec<u8>,
 }
 
+/// Waits until the emulator has its socket.
+pub(crate) fn wait_for(socket: &Path) -> Result<()> {
+    let start = Instant::now();
+    while !socket.exists() {
+        if start.elapsed() > PATIENCE {
+            bail!("the emulator made no socket at {}", socket.display());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
 /// How long a board may be silent. On a busy machine the emulator has to wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -60,12 +60,14 @@ Chores that cargo alone can't do.
                                   Make a module smaller that was built with the SDK and has a `toehold_sdk::heap!`: see
                                   docs/small-guests.md.
   cargo xtask bench [ARGS]        Run the benchmarks of std_host. ARGS go to `cargo bench`.
+  cargo xtask bench boards        Measure the boards in QEMU: memory, and instructions for each unit of fuel.
   cargo xtask board cortex-m|riscv [OPTIONS]
                                   Build a board's firmware and run it in QEMU, its console on this terminal.
                                   --serial unix:PATH|tcp:HOST:PORT|…  Its console there, as QEMU's -serial has it.
                                   --flash FILE     Its flash in this file, instead of target/boards/NAME.flash.
                                   --fresh          With blank flash.
                                   --icount         Its time goes by the instructions that it executes.
+                                  --job NAME [--target N]  Runs a job of test-extension/small from here, and shows how far it is.
                                   --bring-up       What tries the board's parts, instead of the firmware.
                                   --core           Nothing but the core, instead of the firmware.
   cargo xtask help                Show this text.
@@ -122,6 +124,8 @@ fn parse() -> Result<Chore> {
             (Long("flash"), Chore::Board { options, .. }) => options.flash = Some(arguments.value()?.into()),
             (Long("fresh"), Chore::Board { options, .. }) => options.fresh = true,
             (Long("icount"), Chore::Board { options, .. }) => options.icount = true,
+            (Long("job"), Chore::Board { options, .. }) => options.job = Some(arguments.value()?.string()?),
+            (Long("target"), Chore::Board { options, .. }) => options.target = arguments.value()?.parse()?,
             (Long("bring-up"), Chore::Board { options, .. }) => options.program = Some(Program::BringUp),
             (Long("core"), Chore::Board { options, .. }) => options.program = Some(Program::CoreAlone),
             (Long("ordinary-pages"), Chore::Guests { pages, .. } | Chore::Shrink { pages, .. }) => {
@@ -155,6 +159,7 @@ fn run(chore: Chore) -> Result<()> {
             [input, output] => shrink::run(input, output, pages),
             _ => bail!("shrink takes two files: MODULE and OUTPUT"),
         },
+        Chore::Bench { arguments } if arguments == ["boards"] => board_test::bench(),
         Chore::Bench { arguments } => {
             process::run(process::cargo().args(["bench", "--package", "std_host"]).args(arguments))
         }

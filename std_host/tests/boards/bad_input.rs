@@ -29,7 +29,7 @@ fn each_mistake_gets_its_own_line_and_the_board_goes_on() {
         drop(console);
         a_bundle_of_another_module(&board, &id);
         let mut console = board.console();
-        assert!(console.ask("status 0").starts_with("err unknown_job"), "{}", board.name());
+        assert!(console.ask("status no-such-job").starts_with("err unknown_job"), "{}", board.name());
         // And the job still counts.
         let items = |console: &mut crate::bench::Console| {
             console.send(&format!("status {id}"));
