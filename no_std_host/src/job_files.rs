@@ -88,6 +88,8 @@ impl<S: Storage> Disk<'_, '_, S> {
         };
         let refused = |unreadable| refuse(Item::Job(job), unreadable);
         let mut head = Head::decode(&bytes).map_err(refused)?;
+        let head_bytes = bytes.len();
+        drop(bytes);
         let mut additions = 0;
         for id in 1..=ADDITIONS {
             let Some(bytes) = self.attribute(&path, id, Self::ADDITION_BYTES)? else { break };
@@ -99,7 +101,7 @@ impl<S: Storage> Disk<'_, '_, S> {
             head.apply(addition);
             additions = id;
         }
-        Ok(Some(Stored { head, head_bytes: bytes.len(), additions }))
+        Ok(Some(Stored { head, head_bytes, additions }))
     }
 
     /// The number of a job's head, and how many additions it has; `None` if there is no such job.
@@ -176,7 +178,7 @@ impl<S: Storage> Disk<'_, '_, S> {
         // the folder wrongly until it has put that right, which it does before it removes anything.
         self.remove(NEW)?;
         let mut left = Vec::new();
-        // Entries are sorted, so a job's head comes right before its pieces.
+        // Entries are sorted, so a job's files come one after the other.
         let mut last: Option<(Uuid, Option<Vec<u32>>)> = None;
         self.names(&mut |name| {
             match name {

@@ -19,7 +19,8 @@ use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
 
-/// A NOR flash of words of `WRITE` bytes, which are programmed at once, and blocks of `ERASE` bytes.
+/// A NOR flash of words of `WRITE` bytes, which are programmed at once, and blocks of `ERASE` bytes. It is read by 4 bytes, or
+/// by 1 where its words are shorter.
 ///
 /// All clones are one chip; [`SimFlash::copy`] makes another one.
 ///
@@ -84,6 +85,8 @@ struct Chip {
     wear: Vec<u32>,
     worn: Vec<bool>,
     unreadable: bool,
+    /// Reads until one fails.
+    failing_read: Option<u64>,
     check_words: bool,
     counts: Counts,
     /// Programs and erases that the power lasts for.
@@ -108,6 +111,7 @@ impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
             wear: vec![0; blocks],
             worn: vec![false; blocks],
             unreadable: false,
+            failing_read: None,
             check_words: false,
             counts: Counts::default(),
             left: None,
@@ -159,6 +163,22 @@ impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
     /// Whether reading fails.
     pub fn set_unreadable(&self, is_unreadable: bool) {
         self.chip.borrow_mut().unreadable = is_unreadable;
+    }
+
+    /// The read after the next `reads` fails, and only this one.
+    pub fn fail_read_after(&self, reads: u64) {
+        self.chip.borrow_mut().failing_read = Some(reads);
+    }
+
+    /// Whether the read that is to fail is still to come.
+    #[must_use]
+    pub fn has_failing_read(&self) -> bool {
+        self.chip.borrow().failing_read.is_some()
+    }
+
+    /// No read is to fail.
+    pub fn fail_no_read(&self) {
+        self.chip.borrow_mut().failing_read = None;
     }
 
     /// What was done to the flash so far.
@@ -247,7 +267,7 @@ impl<const WRITE: usize, const ERASE: usize> ErrorType for SimFlash<WRITE, ERASE
 }
 
 impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for SimFlash<WRITE, ERASE> {
-    const READ_SIZE: usize = 1;
+    const READ_SIZE: usize = if WRITE < 4 { 1 } else { 4 };
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), SimError> {
         assert_eq!(
@@ -262,6 +282,14 @@ impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for SimFlash<WRITE, ER
         }
         if chip.unreadable {
             return Err(SimError::Unreadable);
+        }
+        match chip.failing_read {
+            Some(0) => {
+                chip.failing_read = None;
+                return Err(SimError::Unreadable);
+            }
+            Some(left) => chip.failing_read = Some(left - 1),
+            None => {}
         }
         chip.counts.reads += 1;
         chip.counts.read_bytes += bytes.len() as u64;

@@ -75,6 +75,13 @@ fn small_blocks_stand_all_cuts() {
 }
 
 #[test]
+fn words_of_one_byte_stand_all_cuts() {
+    for tear in Tear::ALL {
+        check_cuts::<1, 1024, 64>(&Plan { runs: 1, steps: 20, ..Plan::small() }, tear, false);
+    }
+}
+
+#[test]
 fn large_words_stand_all_cuts() {
     for tear in Tear::ALL {
         check_cuts::<256, 1024, 64>(&Plan { runs: 1, steps: 20, ..Plan::small() }, tear, false);

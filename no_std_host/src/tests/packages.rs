@@ -1,7 +1,9 @@
 //! Packages come whole or not at all.
 
-use super::{Serial, SerialStore, bytes, open};
-use crate::{Depot, PackageFile, StoreError};
+use toehold::Store;
+
+use super::{Serial, SerialStore, bytes, change, job, load, open};
+use crate::{Depot, PackageFile, StoreError, sim::Tear};
 
 /// Installs in pieces as a console does.
 pub(super) fn install(store: &mut SerialStore, id: &str, bytes: &[u8]) -> Result<(), StoreError> {
@@ -61,4 +63,71 @@ fn what_is_given_up_changes_nothing() {
     assert_eq!(store.packages().unwrap(), [PackageFile { id: "counter".into(), bytes: 5_000 }]);
     assert_eq!(store.read_package("counter").unwrap(), Some(old));
     assert_eq!(store.room().unwrap(), room);
+}
+
+/// Installs with the power cut after each number of operations, until it lasts.
+#[test]
+fn a_cut_anywhere_leaves_the_old_package_or_the_new_one() {
+    let before = Serial::new(32);
+    let mut store = open(&before);
+    let (old, new, other) = (bytes(9_000, 1), bytes(9_500, 2), bytes(300, 3));
+    install(&mut store, "counter", &old).unwrap();
+    install(&mut store, "other", &other).unwrap();
+    store.change(job(1), &change(1, 700)).unwrap();
+    let (saved, files) = (load(&mut store, 1), store.packages().unwrap().len());
+    let used = store.room().unwrap().used;
+    drop(store);
+    for tear in Tear::ALL {
+        for cut in 0.. {
+            let flash = before.copy();
+            let mut store = open(&flash);
+            flash.cut_after(cut, tear);
+            let done = install(&mut store, "counter", &new);
+            drop(store);
+
+            let mut store = open(&flash);
+            let found = store.read_package("counter").unwrap().unwrap();
+            if done.is_ok() {
+                assert_eq!(found, new, "after {cut} operations, {tear:?}");
+            } else {
+                assert!(found == old || found == new, "after {cut} operations, {tear:?}: neither");
+            }
+            // What was begun is gone.
+            assert!(store.room().unwrap().used <= used + 2 * 4096, "after {cut} operations, {tear:?}");
+            assert_eq!(store.read_package("other").unwrap().unwrap(), other);
+            assert_eq!(load(&mut store, 1), saved);
+            assert_eq!(store.packages().unwrap().len(), files);
+            if done.is_ok() {
+                break;
+            }
+            install(&mut store, "counter", &new).unwrap();
+            assert_eq!(store.read_package("counter").unwrap().unwrap(), new);
+        }
+    }
+}
+
+#[test]
+fn a_cut_anywhere_leaves_the_package_or_it_is_removed() {
+    let before = Serial::new(32);
+    let mut store = open(&before);
+    let package = bytes(9_000, 1);
+    install(&mut store, "counter", &package).unwrap();
+    drop(store);
+    for tear in Tear::ALL {
+        for cut in 0.. {
+            let flash = before.copy();
+            let mut store = open(&flash);
+            flash.cut_after(cut, tear);
+            let done = store.remove_package("counter");
+            drop(store);
+            let found = open(&flash).read_package("counter").unwrap();
+            match done {
+                Ok(()) => assert_eq!(found, None),
+                Err(_) => assert!(found.is_none_or(|found| found == package)),
+            }
+            if done.is_ok() {
+                break;
+            }
+        }
+    }
 }
