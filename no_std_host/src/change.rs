@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use littlefs2::{driver::Storage, path, path::Path};
+use littlefs2::driver::Storage;
 use toehold::Uuid;
 
 use crate::{
@@ -12,9 +12,6 @@ use crate::{
     job_files::{ADDITIONS, HEAD_ID, Pieces, job_path},
     store_error::Trouble,
 };
-
-/// A job's file until it has its head.
-pub(crate) const NEW: &Path = path!("/jobs/.new");
 
 /// How a change is to be written.
 pub(crate) enum Plan {
@@ -83,14 +80,11 @@ impl<S: Storage> Disk<'_, '_, S> {
         }
         head.spill(Self::HEAD_BYTES, &mut Pieces { disk: self, job })?;
         let bytes = head.encode();
-        if bytes_before.is_some() {
-            self.fs.set_attribute(&path, HEAD_ID, &bytes)?;
-        } else {
-            // A job is there as soon as its file has its name.
-            self.write(NEW, &[])?;
-            self.fs.set_attribute(NEW, HEAD_ID, &bytes)?;
-            self.fs.rename(NEW, &path)?;
+        if bytes_before.is_none() {
+            self.write(&path, &[])?;
         }
+        // A job is there as soon as its file has a head.
+        self.fs.set_attribute(&path, HEAD_ID, &bytes)?;
         pieces.retain(|piece| head.pieces().all(|needed| needed.number != *piece));
         Ok(pieces)
     }

@@ -7,7 +7,6 @@ use littlefs2::{driver::Storage, io, path::PathBuf};
 use toehold::{Saved, Uuid};
 
 use crate::{
-    change::NEW,
     disk::{Disk, JOBS, zeros},
     frame::Unreadable,
     head::{Addition, Head, Mover, Piece, Place},
@@ -33,17 +32,12 @@ pub(crate) struct Stored {
 pub(crate) enum Name {
     Job(Uuid),
     Piece(Uuid, u32),
-    /// A job that was being stored for the first time.
-    New,
     /// None of ours.
     Unknown,
 }
 
 impl Name {
     pub(crate) fn parse(name: &str) -> Self {
-        if name == ".new" {
-            return Self::New;
-        }
         let (job, piece) = match name.split_once('.') {
             Some((job, piece)) => (job, Some(u32::from_str_radix(piece, 16))),
             None => (name, None),
@@ -81,8 +75,8 @@ impl<S: Storage> Disk<'_, '_, S> {
         let path = job_path(job);
         let bytes = match self.attribute(&path, HEAD_ID, Self::HEAD_BYTES) {
             Ok(Some(bytes)) => bytes,
-            // A file gets its name when it has its head.
-            Ok(None) => return Err(StoreError::Damaged(Item::Job(job)).into()),
+            // It was being stored for the first time.
+            Ok(None) => return Ok(None),
             Err(Trouble::Disk(io::Error::NO_SUCH_ENTRY)) => return Ok(None),
             Err(trouble) => return Err(trouble),
         };
@@ -164,7 +158,9 @@ impl<S: Storage> Disk<'_, '_, S> {
     pub(crate) fn jobs(&self) -> Result<Vec<Uuid>, Trouble> {
         let mut jobs = Vec::new();
         self.names(&mut |name| {
-            if let Name::Job(job) = name {
+            if let Name::Job(job) = name
+                && self.has_head(job)?
+            {
                 push(&mut jobs, job)?;
             }
             Ok(())
@@ -172,12 +168,14 @@ impl<S: Storage> Disk<'_, '_, S> {
         Ok(jobs)
     }
 
+    /// Whether a job's file has a head. Without one it is no job yet.
+    fn has_head(&self, job: Uuid) -> Result<bool, Trouble> {
+        Ok(self.fs.attribute(&job_path(job), HEAD_ID, &mut [])?.is_some())
+    }
+
     /// Removes what changes and removals that were cut off have left.
     pub(crate) fn sweep(&self) -> Result<(), Trouble> {
-        // First of all, and whether it is there or not: where the power went while a file got its name, littlefs counts the files of
-        // the folder wrongly until it has put that right, which it does before it removes anything.
-        self.remove(NEW)?;
-        let mut left = Vec::new();
+        let (mut left, mut headless) = (Vec::new(), Vec::new());
         // Entries are sorted, so a job's files come one after the other.
         let mut last: Option<(Uuid, Option<Vec<u32>>)> = None;
         self.names(&mut |name| {
@@ -191,10 +189,18 @@ impl<S: Storage> Disk<'_, '_, S> {
                         push(&mut left, (job, piece))?;
                     }
                 }
-                Name::Job(_) | Name::New | Name::Unknown => {}
+                Name::Job(job) => {
+                    if !self.has_head(job)? {
+                        push(&mut headless, job)?;
+                    }
+                }
+                Name::Unknown => {}
             }
             Ok(())
         })?;
+        for job in headless {
+            self.remove_job(job)?;
+        }
         for (job, piece) in left {
             self.remove(&piece_path(job, piece))?;
         }

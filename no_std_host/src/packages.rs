@@ -35,11 +35,13 @@ const NEW: &Path = path!("/packages/.new");
 
 impl<F: NorFlash + 'static, const BLOCKS: usize> Depot for FlashStore<F, BLOCKS> {
     fn packages(&mut self) -> Result<Vec<PackageFile>, StoreError> {
+        self.sweep();
         self.disk.with(|disk| disk.packages())
     }
 
     fn read_package(&mut self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let Ok(path) = package_path(id) else { return Ok(None) };
+        self.sweep();
         self.disk.with(move |disk| disk.read(&path))
     }
 
@@ -136,7 +138,8 @@ impl<F: NorFlash + 'static, const BLOCKS: usize> FlashStore<F, BLOCKS> {
 }
 
 impl<S: Storage> Disk<'_, '_, S> {
-    /// Removes a package that was not finished.
+    /// Removes a package that was not finished. Where the power went while one got its name, littlefs counts the files of the folder
+    /// wrongly until it has put that right, which it does before it removes anything.
     pub(crate) fn sweep_packages(&self) -> Result<(), Trouble> {
         Ok(self.remove(NEW)?)
     }

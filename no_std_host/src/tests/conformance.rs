@@ -54,7 +54,7 @@ macro_rules! cuts {
     ($($name:ident: $tear:ident;)*) => { $(
         #[test]
         fn $name() {
-            check_cuts::<4, 4096, 32>(&Plan::small(), Tear::$tear, false);
+            check_cuts::<4, 4096, 32>(&Plan { runs: 2, ..Plan::small() }, Tear::$tear, false);
         }
     )* };
 }
@@ -71,6 +71,15 @@ cuts! {
 fn small_blocks_stand_all_cuts() {
     for tear in Tear::ALL {
         check_cuts::<8, 512, 128>(&Plan { runs: 1, steps: 20, ..Plan::small() }, tear, false);
+    }
+}
+
+/// So many that their folder is a chain of blocks.
+#[test]
+fn many_jobs_in_small_blocks_stand_all_cuts() {
+    for tear in [Tear::Nothing, Tear::Random] {
+        let plan = Plan { runs: 1, steps: 40, jobs: 16, state_bytes: 100, journal_bytes: 50 };
+        check_cuts::<8, 1024, 128>(&plan, tear, false);
     }
 }
 

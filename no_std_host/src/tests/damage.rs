@@ -178,3 +178,23 @@ fn unknown_files_stay() {
     let read = Volume::<_, 32>::new(flash.clone()).with(|disk| disk.read(odd)).unwrap();
     assert_eq!(read.unwrap(), b"mine");
 }
+
+/// A cut between the two steps that store a job for the first time leaves a file without a head.
+#[test]
+fn a_job_without_a_head_is_none() {
+    let flash = flash();
+    let headless = path!("/jobs/000000000000000000000000000000ff");
+    let before = files(&flash);
+    let mut volume = Volume::<_, 32>::new(flash.clone());
+    let found = volume.with(|disk| {
+        disk.write(headless, &[])?;
+        Ok((disk.jobs()?.len(), disk.load(job(0xff))?))
+    });
+    assert_eq!(found, Ok((2, None)));
+    drop(open(&flash));
+    assert_eq!(files(&flash), before);
+    Volume::<_, 32>::new(flash.clone()).with(|disk| Ok(disk.write(headless, &[])?)).unwrap();
+    let mut store = open(&flash);
+    store.change(job(0xff), &change(1, 2_000)).unwrap();
+    assert_eq!(load(&mut store, 0xff), after(None, &change(1, 2_000)));
+}

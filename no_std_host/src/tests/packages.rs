@@ -2,11 +2,15 @@
 
 use toehold::Store;
 
-use super::{Serial, SerialStore, bytes, change, job, load, open};
-use crate::{Depot, PackageFile, StoreError, sim::Tear};
+use super::{Serial, bytes, change, job, load, open};
+use crate::{Depot, FlashStore, PackageFile, StoreError, sim::SimFlash, sim::Tear};
 
 /// Installs in pieces as a console does.
-pub(super) fn install(store: &mut SerialStore, id: &str, bytes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn install<D: Depot<Error = StoreError>>(
+    store: &mut D,
+    id: &str,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
     store.begin_package()?;
     for piece in bytes.chunks(240) {
         store.write_package(piece)?;
@@ -126,6 +130,52 @@ fn a_cut_anywhere_leaves_the_package_or_it_is_removed() {
                 Err(_) => assert!(found.is_none_or(|found| found == package)),
             }
             if done.is_ok() {
+                break;
+            }
+        }
+    }
+}
+
+/// Of so many that their folder is a chain of blocks, in which a rename goes from one to another.
+#[test]
+fn a_cut_anywhere_leaves_all_other_packages() {
+    type Small = FlashStore<SimFlash<8, 512>, 128>;
+    let before = SimFlash::<8, 512>::new(128);
+    let mut store = Small::open(before.clone()).unwrap();
+    let ids: Vec<_> = (0..40).map(|number| format!("package-{}", number * 2 + 10)).collect();
+    for id in &ids {
+        install(&mut store, id, id.as_bytes()).unwrap();
+    }
+    drop(store);
+    let names = |store: &mut Small| -> Vec<_> {
+        let mut names: Vec<_> = store.packages().unwrap().into_iter().map(|file| file.id).collect();
+        names.sort();
+        names
+    };
+    for (tear, new) in
+        Tear::ALL.into_iter().zip(["package-09", "package-31", "package-57", "package-75", "package-91"])
+    {
+        for cut in 0.. {
+            let flash = before.copy();
+            let mut store = Small::open(flash.clone()).unwrap();
+            flash.cut_after(cut, tear);
+            let done = install(&mut store, new, b"new").is_ok();
+            drop(store);
+            flash.power_on();
+            let mut store = Small::open(flash.clone()).unwrap();
+            let mut found = names(&mut store);
+            found.retain(|id| id != new);
+            assert_eq!(found, ids, "{new} after {cut} operations, {tear:?}");
+            for id in &ids {
+                assert_eq!(
+                    store.read_package(id).unwrap().as_deref(),
+                    Some(id.as_bytes()),
+                    "{new}, {cut}, {tear:?}"
+                );
+            }
+            let read = store.read_package(new).unwrap();
+            assert!(read.as_deref() == Some(b"new") || !done && read.is_none());
+            if done {
                 break;
             }
         }
