@@ -11,6 +11,7 @@
 //!      ├─ board ────────── builds a board's firmware and runs it
 //!      │    ├─ firmware     cargo for a board
 //!      │    └─ emulator     QEMU
+//!      ├─ sizes ────────── what firmware takes of flash and RAM
 //!      └─ bench
 //!
 //! toolchain   which cargo can build for a target: rustup's, or Debian's with std's source
@@ -25,7 +26,9 @@ mod firmware;
 mod guests;
 mod install;
 mod process;
+
 mod shrink;
+mod sizes;
 mod sources;
 mod test;
 mod toolchain;
@@ -70,6 +73,8 @@ Chores that cargo alone can't do.
                                   --job NAME [--target N]  Runs a job of test-extension/small from here, and shows how far it is.
                                   --bring-up       What tries the board's parts, instead of the firmware.
                                   --core           Nothing but the core, instead of the firmware.
+  cargo xtask sizes [--by-crate]  Build the firmwares and the core alone with several sets of features, and show what they
+                                  take of flash and RAM. --by-crate shows which crate has a firmware's flash.
   cargo xtask help                Show this text.
 ";
 
@@ -79,6 +84,7 @@ enum Chore {
     Guests { check: bool, pages: Pages },
     Shrink { files: Vec<PathBuf>, pages: Pages },
     Bench { arguments: Vec<OsString> },
+    Sizes { by_crate: bool },
     Board { name: String, options: board::Options },
 }
 
@@ -100,6 +106,7 @@ fn parse() -> Result<Chore> {
             Some("help") => return Ok(Chore::Help),
             Some("guests") => Chore::Guests { check: false, pages: Pages::Bytes },
             Some("test") => Chore::Test { install: false, steps: Vec::new() },
+            Some("sizes") => Chore::Sizes { by_crate: false },
             Some("board") => {
                 Chore::Board { name: board_name(&mut arguments)?, options: board::Options::default() }
             }
@@ -118,6 +125,7 @@ fn parse() -> Result<Chore> {
             (Long("check"), Chore::Guests { check, .. }) => *check = true,
             (Long("install"), Chore::Test { install, .. }) => *install = true,
             (Value(step), Chore::Test { steps, .. }) => steps.push(step.string()?),
+            (Long("by-crate"), Chore::Sizes { by_crate }) => *by_crate = true,
             (Long("serial"), Chore::Board { options, .. }) => {
                 options.serial = Serial::Other(arguments.value()?.string()?);
             }
@@ -154,6 +162,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Guests { check: true, .. } => guests::check(),
         Chore::Guests { check: false, pages } => guests::build(pages),
         Chore::Test { install, steps } => test::run(install, &steps),
+        Chore::Sizes { by_crate } => sizes::print(by_crate),
         Chore::Board { name, options } => board::run(board::by_name(&name)?, options),
         Chore::Shrink { files, pages } => match files.as_slice() {
             [input, output] => shrink::run(input, output, pages),

@@ -68,7 +68,7 @@ pub(crate) struct Debian {
 }
 
 /// What can build for a target.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Toolchain {
     /// The cargo that xtask runs under, with the target's own standard library.
     Installed,
