@@ -1,7 +1,7 @@
 //! What checkpoints and the entries of a journal cost a flash: operations, erases and wear. These are counts, so they are the same
 //! wherever this runs.
 //!
-//! `cargo bench -p no_std_host --features sim --bench flash`
+//! `cargo xtask bench flash`
 
 use std::sync::Arc;
 

@@ -64,6 +64,7 @@ Chores that cargo alone can't do.
                                   docs/small-guests.md.
   cargo xtask bench [ARGS]        Run the benchmarks of std_host. ARGS go to `cargo bench`.
   cargo xtask bench boards        Measure the boards in QEMU: memory, and instructions for each unit of fuel.
+  cargo xtask bench flash         Count what checkpoints cost a board's flash: operations, erases and wear.
   cargo xtask board cortex-m|riscv [OPTIONS]
                                   Build a board's firmware and run it in QEMU, its console on this terminal.
                                   --serial unix:PATH|tcp:HOST:PORT|…  Its console there, as QEMU's -serial has it.
@@ -169,6 +170,15 @@ fn run(chore: Chore) -> Result<()> {
             _ => bail!("shrink takes two files: MODULE and OUTPUT"),
         },
         Chore::Bench { arguments } if arguments == ["boards"] => board_test::bench(),
+        Chore::Bench { arguments } if arguments == ["flash"] => process::run(process::cargo().args([
+            "bench",
+            "--package",
+            "no_std_host",
+            "--features",
+            "sim",
+            "--bench",
+            "flash",
+        ])),
         Chore::Bench { arguments } => {
             process::run(process::cargo().args(["bench", "--package", "std_host"]).args(arguments))
         }
