@@ -82,6 +82,7 @@ impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
         if capacity < bytes { Err(StoreError::TooSmall { bytes, capacity }) } else { Ok(()) }
     }
 
+    #[inline(never)]
     fn begin(&mut self, mark_at: usize) -> Result<(), StoreError> {
         let mut bytes = [0xff; CACHE_BYTES];
         for (to, from) in bytes.iter_mut().zip(MARK) {
@@ -100,12 +101,14 @@ impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
         self.form()
     }
 
+    #[inline(never)]
     fn form(&mut self) -> Result<(), StoreError> {
         self.make()?;
         self.with(|disk| Ok(disk.set_label(&Label::Forming)?))?;
         self.finish()
     }
 
+    #[inline(never)]
     fn finish(&mut self) -> Result<(), StoreError> {
         if self.is_marked()? {
             self.erase(Self::LAST_BLOCK)?;
@@ -128,6 +131,7 @@ impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
         Ok(bytes)
     }
 
+    #[inline(never)]
     fn is_marked(&mut self) -> Result<bool, StoreError> {
         for at in (0..MARKS_BYTES).step_by(CACHE_BYTES) {
             if self.read(Self::LAST_BLOCK + at)?.chunks(Self::MARK_ROOM).any(|room| room.starts_with(MARK)) {
@@ -142,6 +146,7 @@ impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
     }
 
     /// What there is where no store is.
+    #[inline(never)]
     fn look(&mut self) -> Result<Content, StoreError> {
         if self.is_marked()? {
             return Ok(Content::Begun);

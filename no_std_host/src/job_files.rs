@@ -50,6 +50,7 @@ impl Name {
     }
 }
 
+#[inline(never)]
 pub(crate) fn job_path(job: Uuid) -> PathBuf {
     let mut digits = [0; 32];
     let name = job.simple().encode_lower(&mut digits);
@@ -57,6 +58,7 @@ pub(crate) fn job_path(job: Uuid) -> PathBuf {
     JOBS.join(&PathBuf::try_from(&*name).unwrap_or_default())
 }
 
+#[inline(never)]
 fn piece_path(job: Uuid, piece: u32) -> PathBuf {
     let mut name = alloc::string::String::new();
     // A `String` takes whatever comes, and this is a path.
@@ -124,6 +126,7 @@ impl<S: Storage> Disk<'_, '_, S> {
     }
 
     /// Removes pieces of a job.
+    #[inline(never)]
     pub(crate) fn remove_pieces(&self, job: Uuid, pieces: &[u32]) -> Result<(), Trouble> {
         for piece in pieces {
             self.remove(&piece_path(job, *piece))?;
@@ -137,48 +140,49 @@ impl<S: Storage> Disk<'_, '_, S> {
         Ok(self.remove(&job_path(job))?)
     }
 
-    /// Calls `each` with the names in the jobs' folder.
-    fn names(&self, each: &mut dyn FnMut(Name) -> Result<(), Trouble>) -> Result<(), Trouble> {
-        let mut trouble = None;
+    /// What the names in the jobs' folder say, those of a job one after the other. They are gathered, so that the stack has room for a
+    /// look into the folder or for what is done with a name, not for both at once.
+    #[inline(never)]
+    fn names(&self) -> Result<Vec<Name>, Trouble> {
+        let (mut names, mut is_full) = (Vec::new(), false);
         self.fs.read_dir_and_then(JOBS, |entries| {
             for entry in entries {
                 let entry = entry?;
-                if entry.file_type().is_file()
-                    && let Err(error) = each(Name::parse(entry.file_name().as_str()))
-                {
-                    trouble = Some(error);
-                    break;
+                if entry.file_type().is_file() {
+                    is_full |= names.try_reserve(1).is_err();
+                    if is_full {
+                        break;
+                    }
+                    names.push(Name::parse(entry.file_name().as_str()));
                 }
             }
             Ok(())
         })?;
-        trouble.map_or(Ok(()), Err)
+        if is_full { Err(StoreError::Memory { bytes: size_of::<Name>() }.into()) } else { Ok(names) }
     }
 
     pub(crate) fn jobs(&self) -> Result<Vec<Uuid>, Trouble> {
         let mut jobs = Vec::new();
-        self.names(&mut |name| {
+        for name in self.names()? {
             if let Name::Job(job) = name
                 && self.has_head(job)?
             {
                 push(&mut jobs, job)?;
             }
-            Ok(())
-        })?;
+        }
         Ok(jobs)
     }
 
     /// Whether a job's file has a head. Without one it is no job yet.
+    #[inline(never)]
     fn has_head(&self, job: Uuid) -> Result<bool, Trouble> {
         Ok(self.fs.attribute(&job_path(job), HEAD_ID, &mut [])?.is_some())
     }
 
     /// Removes what changes and removals that were cut off have left.
     pub(crate) fn sweep(&self) -> Result<(), Trouble> {
-        let (mut left, mut headless) = (Vec::new(), Vec::new());
-        // Entries are sorted, so a job's files come one after the other.
         let mut last: Option<(Uuid, Option<Vec<u32>>)> = None;
-        self.names(&mut |name| {
+        for name in self.names()? {
             match name {
                 Name::Piece(job, piece) => {
                     if last.as_ref().is_none_or(|(last, _)| *last != job) {
@@ -186,28 +190,22 @@ impl<S: Storage> Disk<'_, '_, S> {
                     }
                     let needed = last.as_ref().and_then(|(_, needed)| needed.as_ref());
                     if needed.is_some_and(|needed| !needed.contains(&piece)) {
-                        push(&mut left, (job, piece))?;
+                        self.remove_pieces(job, &[piece])?;
                     }
                 }
                 Name::Job(job) => {
                     if !self.has_head(job)? {
-                        push(&mut headless, job)?;
+                        self.remove_job(job)?;
                     }
                 }
                 Name::Unknown => {}
             }
-            Ok(())
-        })?;
-        for job in headless {
-            self.remove_job(job)?;
-        }
-        for (job, piece) in left {
-            self.remove(&piece_path(job, piece))?;
         }
         Ok(())
     }
 
     /// Numbers of the pieces that a job needs; `None` where that can't be told, so that all must be kept.
+    #[inline(never)]
     fn needed(&self, job: Uuid) -> Result<Option<Vec<u32>>, Trouble> {
         match self.stored(job) {
             Ok(None) => Ok(Some(Vec::new())),

@@ -1,5 +1,7 @@
 //! The file system on the flash, before a store is open.
 
+use alloc::boxed::Box;
+
 use embedded_storage::nor_flash::NorFlash;
 use littlefs2::fs::{Allocation, Filesystem};
 
@@ -13,12 +15,13 @@ use crate::{
 /// flash may be looked at without littlefs.
 pub(crate) struct Volume<F: NorFlash, const BLOCKS: usize> {
     pub(crate) region: Region<F, BLOCKS>,
-    pub(crate) allocation: Allocation<Region<F, BLOCKS>>,
+    /// Not on the stack, where each function that it goes through would have room for it.
+    pub(crate) allocation: Box<Allocation<Region<F, BLOCKS>>>,
 }
 
 impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
     pub(crate) fn new(flash: F) -> Self {
-        Self { region: Region::new(flash), allocation: Allocation::new() }
+        Self { region: Region::new(flash), allocation: Box::new(Allocation::new()) }
     }
 
     /// Does some work on the mounted file system.
@@ -35,6 +38,7 @@ impl<F: NorFlash, const BLOCKS: usize> Volume<F, BLOCKS> {
     }
 
     /// Makes an empty file system.
+    #[inline(never)]
     pub(crate) fn make(&mut self) -> Result<(), StoreError> {
         self.region.fault.set(None);
         let made = Filesystem::format(&mut self.region);
