@@ -7,6 +7,8 @@
 //! - [`board`] talks to boards that run jobs.
 //! - [`Host`] runs jobs without a store, each on a thread of its own, with checkpoints in a [`CheckpointFolder`].
 //!
+//! - [`api`] has all that over HTTP, and [`server`] serves it.
+//!
 //! The command `toehold` is all of this for a terminal; its modules are in `cli`. It talks to `toehold serve` over [`api`].
 //!
 //! # Example
@@ -37,6 +39,7 @@ mod handle;
 mod host;
 pub mod manager;
 pub mod operations;
+pub mod server;
 mod signal;
 pub mod store;
 mod worker;

@@ -27,8 +27,8 @@
 //! that `after`, or the header `Last-Event-ID`, goes on from; after the last one of a job that is over comes one named
 //! `end`, and one named `error` where the stream can't go on. A stream that ends without either was cut off.
 //!
-//! [`Api::router`] is for any server that takes an axum router; [`serve`] is one for a Unix socket. There is no
-//! authentication here: who can open the socket may do everything.
+//! [`Api::router`] is for any server that takes an axum router; [`Server`](crate::server::Server) is one. There is no
+//! authentication here.
 
 mod error;
 mod extensions;
@@ -36,8 +36,6 @@ mod follow;
 mod history;
 mod jobs;
 mod request;
-#[cfg(unix)]
-mod server;
 mod source;
 mod steer;
 
@@ -54,8 +52,6 @@ use tokio::sync::watch;
 pub use error::ApiError;
 pub use extensions::describe;
 pub use jobs::BUNDLE_BYTES;
-#[cfg(unix)]
-pub use server::serve;
 
 use self::source::Source;
 use crate::{manager::Manager, store::StoreReader};
@@ -120,7 +116,7 @@ impl Api {
     }
 
     /// Comes back once the API is closed.
-    async fn closed(&self) {
+    pub(crate) async fn closed(&self) {
         // The sender is here, so it can't be gone.
         let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }

@@ -1,5 +1,6 @@
 #[cfg(unix)]
 mod server;
+mod web;
 
 use std::{
     num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize},
@@ -18,12 +19,15 @@ use super::{
 };
 #[cfg(unix)]
 use server::run;
+pub(crate) use web::Listen;
+use web::Web;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   toehold serve
   toehold serve --data /var/lib/toehold --workers 4 --allow-dir /srv/texts
+  toehold serve --listen 0.0.0.0:8443 --token-file token --tls-cert cert.pem --tls-key key.pem
 
 Ctrl-C or SIGTERM stops it; its jobs go on at the next start. The other commands, such as `toehold job dispatch`, find it
 by its data folder.")]
@@ -54,6 +58,8 @@ pub(crate) struct ServeArgs {
     /// A folder that every extension may read by its absolute path; can be given again [env: TOEHOLD_ALLOW_DIR]
     #[arg(long, value_name = "DIR")]
     allow_dir: Vec<PathBuf>,
+    #[command(flatten)]
+    web: web::WebArgs,
     /// Print a line of JSON once it is ready
     #[arg(long)]
     json: bool,
@@ -61,7 +67,7 @@ pub(crate) struct ServeArgs {
 
 pub(crate) fn serve(args: &ServeArgs) -> Exit {
     logging::start(log::LevelFilter::Warn, None);
-    let served = args.config().and_then(|config| run(&config, args.json));
+    let served = args.config().and_then(|(config, web)| run(&config, web, args.json));
     match served {
         Ok(()) => Exit::Completed,
         Err(problem) => problem.report(args.json),
@@ -108,7 +114,7 @@ pub(crate) fn config(data: &Path, settings: &Settings) -> Result<ManagerConfig, 
 }
 
 impl ServeArgs {
-    fn config(&self) -> Result<ManagerConfig, Problem> {
+    fn config(&self) -> Result<(ManagerConfig, Option<Web>), Problem> {
         let mut settings = self.data.settings()?;
         let data = self.data.folder(&settings)?;
         settings.workers = self.workers.or(settings.workers);
@@ -119,6 +125,7 @@ impl ServeArgs {
         settings.keep_jobs = self.keep_jobs.or(settings.keep_jobs);
         settings.keep_for = self.keep_for.or(settings.keep_for);
         let mut config = config(&data, &settings)?;
+        let web = self.web.web(&settings)?;
         // Only where jobs run. With one that is not there, no extension could be loaded.
         config.grants.folders = self.folders()?.or(settings.allow_dir).unwrap_or_default();
         for folder in &config.grants.folders {
@@ -131,7 +138,7 @@ impl ServeArgs {
             let message = format!("--allow-dir, allow_dir: {}: {wrong}", folder.display());
             return Err(Problem::new("settings", message));
         }
-        Ok(config)
+        Ok((config, web))
     }
 
     /// The folders of the flags, else those of the variable, which separates them as `PATH` does.
@@ -152,7 +159,7 @@ impl ServeArgs {
 }
 
 #[cfg(not(unix))]
-fn run(_config: &ManagerConfig, _json: bool) -> Result<(), Problem> {
+fn run(_config: &ManagerConfig, _web: Option<Web>, _json: bool) -> Result<(), Problem> {
     let message = "`toehold serve` needs Unix sockets, which it does not have on this system; jobs run with \
                    `toehold run`, or in an application that has a manager of its own (crate std_host)";
     Err(Problem::new("failed", message))

@@ -11,7 +11,7 @@ use clap::Args;
 use serde::{Deserialize, Deserializer, de::Error};
 use toehold::{PublicKey, Trust};
 
-use super::problem::Problem;
+use super::{problem::Problem, serve::Listen};
 
 /// The file that is read where none is named, if it is there.
 const FILE: &str = "toehold.toml";
@@ -102,6 +102,12 @@ pub(crate) struct Settings {
     #[serde(default, deserialize_with = "duration")]
     pub(crate) keep_for: Option<Duration>,
     pub(crate) allow_dir: Option<Vec<PathBuf>>,
+    #[serde(default, deserialize_with = "listen")]
+    pub(crate) listen: Option<Listen>,
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) hosts: Option<Vec<String>>,
     #[serde(default, deserialize_with = "keys")]
     pub(crate) trusted_keys: Option<Vec<PublicKey>>,
 }
@@ -115,6 +121,10 @@ fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PublicKey>>, D:
         })
     };
     Vec::<String>::deserialize(from)?.into_iter().map(key).collect::<Result<_, _>>().map(Some)
+}
+
+fn listen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Listen>, D::Error> {
+    String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
@@ -148,8 +158,9 @@ impl Settings {
             format!("{}:{line}: {}", path.display(), error.message())
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let paths = [&mut settings.data, &mut settings.extensions].into_iter().flatten();
-        for path in paths.chain(settings.allow_dir.iter_mut().flatten()) {
+        let Self { data, extensions, allow_dir, token_file, tls_cert, tls_key, .. } = &mut settings;
+        let paths = [data, extensions, token_file, tls_cert, tls_key].into_iter().flatten();
+        for path in paths.chain(allow_dir.iter_mut().flatten()) {
             *path = folder.join(&path);
         }
         Ok(settings)

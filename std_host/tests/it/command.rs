@@ -106,7 +106,7 @@ impl Place {
     /// A server that is ready.
     pub(crate) fn serve_with(&self, arguments: &[&str]) -> Server {
         let mut command = self.command(&[&["serve", "--json"], arguments].concat());
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.env("TOEHOLD_LISTEN", "127.0.0.1:0").stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = lines.next().expect("the server is not ready").unwrap();
         Server { child, ready: serde_json::from_str(&ready).unwrap() }

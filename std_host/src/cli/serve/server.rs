@@ -15,12 +15,13 @@ use std::{
 
 use serde_json::{Value, json};
 use std_host::{
-    api::{self, Api},
+    api::Api,
     manager::{Manager, ManagerConfig, ManagerError},
+    server::Server,
     store::OpenError,
 };
 use tokio::{
-    net::UnixListener,
+    net::{TcpListener, UnixListener},
     runtime::{Builder, Runtime},
     sync::watch,
 };
@@ -32,18 +33,23 @@ use crate::cli::{
     problem::Problem,
 };
 
+use super::Web;
+
 /// Where the socket is made, in the data folder, before it has its name.
 const NURSERY: &str = ".socket";
 /// Threads that answer requests. What takes its time runs on others.
 const THREADS: usize = 2;
+/// Open files to have at most, if the system gives so many: connections, and what the jobs need.
+const OPEN_FILES: u64 = 16 << 10;
 /// How long requests that took their time may still take.
 const LAST_WORK: Duration = Duration::from_secs(5);
 
-pub(super) fn run(config: &ManagerConfig, json: bool) -> Result<(), Problem> {
+pub(super) fn run(config: &ManagerConfig, web: Option<Web>, json: bool) -> Result<(), Problem> {
     let failed = |error: io::Error| Problem::new("failed", error);
     let socket = config.data.join(SOCKET_FILE);
     check_path(&socket)?;
     let stop = stop_on_signal()?;
+    raise_open_files();
     let manager = open(config)?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(THREADS)
@@ -53,14 +59,20 @@ pub(super) fn run(config: &ManagerConfig, json: bool) -> Result<(), Problem> {
         .enable_time()
         .build()
         .map_err(failed)?;
+    let web = web.and_then(|web| bind(&runtime, web).transpose()).transpose()?;
     let listener = listen(&runtime, &config.data, &socket)?;
-    tell_ready(config, &socket, json);
+    let url = web.as_ref().map(|(web, listener)| listener.local_addr().map(|address| web.url(address)));
+    tell_ready(config, &socket, url.transpose().map_err(failed)?, json);
     let api = Api::new(manager.clone());
     runtime.block_on(async {
+        let mut server = Server::new(api.clone());
+        server.on_socket(listener);
+        if let Some((Web { access, tls, .. }, listener)) = web {
+            server.on_address(listener, access, tls);
+        }
         let mut stop = stop;
         // An error means that nobody can ask it to stop any more, which can't be: the handler is there for good.
-        let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
-        api::serve(&api, listener, stopped).await;
+        server.run(async { drop(stop.wait_for(|stop| *stop).await) }).await;
     });
     // First nobody finds it any more, then the folder is free.
     if let Err(error) = fs::remove_file(&socket) {
@@ -133,14 +145,38 @@ fn listen(runtime: &Runtime, data: &Path, socket: &Path) -> Result<UnixListener,
     })
 }
 
-fn tell_ready(config: &ManagerConfig, socket: &Path, json: bool) {
+/// Listens on an address. Where nobody asked for one, and another program has the usual one, the server does without.
+fn bind(runtime: &Runtime, web: Web) -> Result<Option<(Web, TcpListener)>, Problem> {
+    match runtime.block_on(TcpListener::bind(web.address)) {
+        Ok(listener) => Ok(Some((web, listener))),
+        Err(error) if web.is_default => {
+            output::eprint(&format!(
+                "no page and no HTTP API: {}: {error}; `--listen ADDRESS` takes another address, `--listen none` does without",
+                web.address
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(Problem::new("settings", format!("--listen {}: {error}", web.address))),
+    }
+}
+
+/// Each connection is an open file, and systems give a process few of them unless it asks for more.
+fn raise_open_files() {
+    if let Err(error) = rlimit::increase_nofile_limit(OPEN_FILES) {
+        log::warn!("the limit of open files stays as it is: {error}");
+    }
+}
+
+fn tell_ready(config: &ManagerConfig, socket: &Path, url: Option<String>, json: bool) {
     let (data, socket) = (config.data.display().to_string(), socket.display().to_string());
-    output::eprint(&format!("ready: {} workers on {data}, at {socket}", config.workers));
+    let at = url.as_deref().unwrap_or(&socket);
+    output::eprint(&format!("ready: {} workers on {data}, at {at}", config.workers));
     if json {
         let ready = json!({
             "event": "ready",
             "data": data,
             "socket": socket,
+            "url": url,
             "process": std::process::id(),
             "workers": config.workers,
         });
