@@ -1,25 +1,20 @@
 //! Extensions: listed, described, installed, reloaded and removed.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Body,
-    extract::{Path, State},
+    extract::{Path, Request, State},
     http::StatusCode,
     response::IntoResponse,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, ApiError, request};
+use super::{Api, ApiError, request, upload::Upload};
 use crate::{
     ExtensionError, Installed,
-    manager::{Manager, RemoveError},
+    manager::{Manager, RemoveError, hex},
 };
-
-/// Bytes of a request to install.
-const ADD_BYTES: usize = 64 << 10;
 
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     let installed = api.source.manager()?.extensions().list();
@@ -31,22 +26,32 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Resu
     Ok(Json(describe(&*api.source.manager()?.extensions().get(&id)?)))
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Add {
-    /// The extension's folder, its manifest, or its package, as an absolute path on the host.
-    path: PathBuf,
+pub(super) async fn add(State(api): State<Api>, request: Request) -> Result<impl IntoResponse, ApiError> {
+    let upload = Upload::receive(&api, request).await?;
+    let manager = api.source.manager()?.clone();
+    let added = request::blocking(move || {
+        installed(&manager, manager.add_extension(upload.path())).map_err(|error| upload.error(error))
+    });
+    Ok((StatusCode::CREATED, Json(added.await?)))
 }
 
-pub(super) async fn add(State(api): State<Api>, body: Body) -> Result<impl IntoResponse, ApiError> {
-    let Add { path } = request::json(body, ADD_BYTES).await?;
-    if !path.is_absolute() {
-        let path = path.display();
-        return Err(ApiError::bad_request(format!("the path {path} must be absolute: it is the host's")));
-    }
+/// What would be installed, and what is there in its place.
+pub(super) async fn inspect(State(api): State<Api>, request: Request) -> Result<Json<Value>, ApiError> {
+    let upload = Upload::receive(&api, request).await?;
     let manager = api.source.manager()?.clone();
-    let added = request::blocking(move || installed(&manager, manager.add_extension(&path)));
-    Ok((StatusCode::CREATED, Json(added.await?)))
+    let looked = move || {
+        let found =
+            manager.extensions().look_into(upload.path()).map_err(|error| upload.error(error.into()))?;
+        let there = manager.extensions().get(found.extension().id()).ok();
+        let mut description = describe(&found);
+        description["folder"] = Value::Null;
+        description["installed"] = there.map_or(Value::Null, |there| {
+            let extension = there.extension();
+            json!({ "version": extension.manifest().version(), "module_sha256": hex(&extension.module().hash) })
+        });
+        Ok(description)
+    };
+    request::blocking(looked).await.map(Json)
 }
 
 pub(super) async fn reload(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
@@ -88,7 +93,7 @@ pub(super) async fn remove(
 pub fn describe(installed: &Installed) -> Value {
     let extension = installed.extension();
     let (manifest, module, limits) = (extension.manifest(), extension.module(), extension.limits());
-    let hash: String = module.hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&module.hash);
     let refused = installed.grants().files.refused().iter().map(ToString::to_string);
     let warnings: Vec<String> = extension.warnings().iter().cloned().chain(refused).collect();
     let imports: Vec<String> = module

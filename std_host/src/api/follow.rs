@@ -1,18 +1,12 @@
-//! What happens to jobs, as it happens: streams of server-sent events.
+//! What happens to a job, as it happens: streams of server-sent events.
 
 use std::{convert::Infallible, future::Future, time::Duration};
 
-use axum::{
-    extract::State,
-    response::sse::{Event, KeepAlive, Sse},
-};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, stream::poll_fn};
 use serde_json::{Value, json};
 use toehold::Uuid;
-use tokio::sync::{
-    broadcast::error::RecvError,
-    mpsc::{self, Sender},
-};
+use tokio::sync::mpsc::{self, Sender};
 
 use super::{
     Api, ApiError,
@@ -29,7 +23,7 @@ const PAGE: usize = 500;
 
 /// Where the lines of a stream go. Says whether anybody is there.
 #[derive(Clone)]
-struct Lines(Sender<Event>);
+pub(super) struct Lines(Sender<Event>);
 
 impl Lines {
     async fn send(&self, number: Option<u64>, line: &Value) -> bool {
@@ -39,6 +33,10 @@ impl Lines {
             Some(number) => event.id(number.to_string()),
             None => event,
         };
+        self.send_event(event).await
+    }
+
+    pub(super) async fn send_event(&self, event: Event) -> bool {
         self.0.send(event).await.is_ok()
     }
 }
@@ -63,25 +61,6 @@ pub(super) async fn job(
             }
         }
         Ok(())
-    }))
-}
-
-/// Streams what happens to all jobs from now on, until the host stops.
-pub(super) async fn all(
-    State(api): State<Api>,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let mut events = api.source.manager()?.events();
-    Ok(stream(api, |lines| async move {
-        loop {
-            let line = match events.recv().await {
-                Ok(event) => json!(*event),
-                Err(RecvError::Lagged(lost)) => json!({ "lost": lost }),
-                Err(RecvError::Closed) => return Ok(()),
-            };
-            if !lines.send(None, &line).await {
-                return Ok(());
-            }
-        }
     }))
 }
 
@@ -114,7 +93,10 @@ async fn poll(api: Api, id: Uuid, history: History, mut after: u64, lines: Lines
 }
 
 /// A stream of what `produce` sends, which ends with it, with the API, or once nobody reads it.
-fn stream<F>(api: Api, produce: impl FnOnce(Lines) -> F) -> Sse<impl Stream<Item = Result<Event, Infallible>>>
+pub(super) fn stream<F>(
+    api: Api,
+    produce: impl FnOnce(Lines) -> F,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>>
 where
     F: Future<Output = Result<(), ApiError>> + Send + 'static,
 {

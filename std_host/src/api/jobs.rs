@@ -176,7 +176,7 @@ pub(super) async fn import(
     body: Body,
 ) -> Result<impl IntoResponse, ApiError> {
     let options = ImportOptions { paused: is_on(query.paused.as_deref(), "paused")? };
-    let bytes = request::bytes(body, BUNDLE_BYTES).await?;
+    let (bytes, _room) = request::large(&api, body, BUNDLE_BYTES).await?;
     let bundle = request::blocking(move || Ok(Bundle::decode(&bytes)?)).await?;
     let job = api.source.manager()?.import(&bundle, options).await?;
     Ok(created(&job.status()))

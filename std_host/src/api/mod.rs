@@ -13,9 +13,12 @@
 //! | `GET /api/v1/jobs/{id}/events?after=&tail=&limit=&follow=1` | what happened to it |
 //! | `GET /api/v1/jobs/{id}/logs?after=&tail=&limit=&follow=1` | what it logged |
 //! | `GET /api/v1/jobs/{id}/bundle?extension=1` | all there is of it, as bytes |
-//! | `GET /api/v1/events` | what happens to all jobs from now on |
+//! | `GET /api/v1/jobs/{id}/checkpoint` | its newest state: `{"sequence", "state_version", "fuel_used", "bytes", "json", "base64"}`, where `json` is null if the state is none |
+//! | `GET /api/v1/jobs/{id}/state` | the same of what it was dispatched with, as long as that is kept |
+//! | `GET /api/v1/events?progress=1` | what happens to all jobs from now on; with `progress=0` without how far they are |
 //! | `GET /api/v1/extensions`, `/api/v1/extensions/{id}` | what is installed |
-//! | `POST /api/v1/extensions` | installs the extension in the folder, or the package, `{"path"}` of the host |
+//! | `POST /api/v1/extensions` | installs an extension: the folder or package `{"path"}` of the host; a package, as `application/octet-stream`; or the parts `package`, or `manifest` and `module`, of a `multipart/form-data` |
+//! | `POST /api/v1/extensions/inspect` | tells of such an extension without installing it, and of the one that is `installed` in its place |
 //! | `POST /api/v1/extensions/{id}/reload`, `DELETE /api/v1/extensions/{id}` | loads its files anew; removes it |
 //!
 //! What is refused is answered with a status of 400 or more and `{"error": {"code": "unknown_job", "message": "…"}}`.
@@ -25,35 +28,41 @@
 //!
 //! With `follow=1`, and at `/api/v1/events`, the answer is a stream of server-sent events. Those of one job have the number
 //! that `after`, or the header `Last-Event-ID`, goes on from; after the last one of a job that is over comes one named
-//! `end`, and one named `error` where the stream can't go on. A stream that ends without either was cut off.
+//! `end`, and one named `error` where the stream can't go on. A stream that ends without either was cut off. Those of all jobs
+//! begin with one named `start`, and each has an id that `Last-Event-ID` goes on from, for the last 8,192 events of the process.
+//! Where it can't go on, or the client was too slow, comes one named `reset`, `{"lost": 7}`:
+//! then what is known of jobs must be asked for anew.
 //!
 //! [`Api::router`] is for any server that takes an axum router; [`Server`](crate::server::Server) is one. There is no
 //! authentication here.
 
 mod error;
 mod extensions;
+mod feed;
 mod follow;
 mod history;
 mod jobs;
 mod request;
 mod source;
+mod states;
 mod steer;
+mod upload;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use error::ApiError;
 pub use extensions::describe;
 pub use jobs::BUNDLE_BYTES;
 
-use self::source::Source;
+use self::{feed::Feed, source::Source};
 use crate::{manager::Manager, store::StoreReader};
 
 /// Answers requests about the jobs and extensions of a data folder. Clones share it.
@@ -61,6 +70,10 @@ use crate::{manager::Manager, store::StoreReader};
 pub struct Api {
     source: Source,
     closing: Arc<watch::Sender<bool>>,
+    /// Mebibytes of large bodies that may still come into memory.
+    room: Arc<Semaphore>,
+    /// From when somebody first asks for it.
+    feed: Arc<OnceLock<Arc<Feed>>>,
 }
 
 impl Api {
@@ -78,7 +91,8 @@ impl Api {
     }
 
     fn of(source: Source) -> Self {
-        Self { source, closing: Arc::new(watch::Sender::new(false)) }
+        let room = Arc::new(Semaphore::new(request::ROOM_MIB));
+        Self { source, closing: Arc::new(watch::Sender::new(false)), room, feed: Arc::default() }
     }
 
     /// The routes.
@@ -91,20 +105,25 @@ impl Api {
             .route("/wait", get(steer::wait))
             .route("/events", get(history::events))
             .route("/logs", get(history::logs))
+            .route("/checkpoint", get(states::newest))
+            .route("/state", get(states::first))
             .route("/bundle", get(jobs::export));
         let extensions = Router::new()
             .route("/", get(extensions::list).post(extensions::add))
+            .route("/inspect", post(extensions::inspect))
             .route("/{id}", get(extensions::show).delete(extensions::remove))
             .route("/{id}/reload", post(extensions::reload));
         let v1 = Router::new()
             .route("/health", get(health))
-            .route("/events", get(follow::all))
+            .route("/events", get(feed::all))
             .route("/jobs", get(jobs::list).post(jobs::dispatch))
             .route("/jobs/import", post(jobs::import))
             .nest("/jobs/{id}", job)
             .nest("/extensions", extensions);
         Router::new()
             .nest("/api/v1", v1)
+            // Each route has a limit of its own.
+            .layer(DefaultBodyLimit::disable())
             .fallback(error::no_route)
             .method_not_allowed_fallback(error::no_method)
             .with_state(self.clone())
@@ -113,6 +132,11 @@ impl Api {
     /// Ends streams and waits that are under way, so that a server can stop.
     pub fn close(&self) {
         self.closing.send_replace(true);
+    }
+
+    fn feed(&self) -> Result<Arc<Feed>, ApiError> {
+        let manager = self.source.manager()?;
+        Ok(self.feed.get_or_init(|| Feed::start(manager.events())).clone())
     }
 
     /// Comes back once the API is closed.

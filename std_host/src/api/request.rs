@@ -10,8 +10,9 @@ use axum::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use toehold::Uuid;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::ApiError;
+use super::{Api, ApiError};
 
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(60);
@@ -35,6 +36,28 @@ pub(super) async fn bytes(body: Body, limit: usize) -> Result<Bytes, ApiError> {
         Ok(read) => Ok(read.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(error) => Err(ApiError::bad_request(format!("the request broke off: {error}"))),
+    }
+}
+
+/// Mebibytes that large bodies may have together, while they are in memory.
+pub(super) const ROOM_MIB: usize = 512;
+
+/// As [`bytes`], of a body that may be large: so that many at once don't take all memory. Its room is free again once what
+/// stands for it is dropped.
+pub(super) async fn large(
+    api: &Api,
+    body: Body,
+    limit: usize,
+) -> Result<(Bytes, OwnedSemaphorePermit), ApiError> {
+    let size = body.size_hint().upper().and_then(|size| usize::try_from(size).ok());
+    let mebibytes = (size.map_or(limit, |size| size.min(limit)) >> 20).saturating_add(1).min(ROOM_MIB);
+    let room = api.room.clone().acquire_many_owned(u32::try_from(mebibytes).unwrap_or(u32::MAX));
+    match tokio::time::timeout(BODY_TIME, room).await {
+        Ok(Ok(room)) => Ok((bytes(body, limit).await?, room)),
+        _ => {
+            let message = "others send large files at the same time; try again";
+            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message))
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std_host::{
-    Change, ExtensionError, ExtensionManager, GrantOptions, Installed, MANIFEST_FILE,
+    Change, ExtensionError, ExtensionManager, GrantOptions, Installed,
     api::{ApiError, describe},
 };
 use toehold::Limits;
@@ -240,9 +240,7 @@ fn manager(folder: &Path, common: &Common) -> Result<ExtensionManager, Problem> 
 
 /// The extension of a folder, a manifest or a package, to be looked at.
 pub(crate) fn look_into(extensions: &ExtensionManager, path: &Path) -> Result<Arc<Installed>, Problem> {
-    let is_package = path.is_file() && path.file_name().is_some_and(|name| name != MANIFEST_FILE);
-    let found = if is_package { extensions.look_into(path).map(Arc::new) } else { extensions.load(path) };
-    found.map_err(bad)
+    extensions.look_into(path).map_err(bad)
 }
 
 /// The same as an indented list.

@@ -146,24 +146,29 @@ impl ExtensionManager {
         Ok(new)
     }
 
-    /// Loads the extension in a package's file, to be looked at: it is not listed, and gets no access to files.
+    /// Loads the extension in a folder, or in a package's file, to be looked at: it is not listed. One in a package gets no
+    /// access to files.
     ///
     /// # Errors
     /// [`ExtensionError`], with the path it is about.
-    pub fn look_into(&self, package: &Path) -> Result<Installed, ExtensionError> {
-        let (opened, bytes) = signed::read(package, &self.trust)?;
+    pub fn look_into(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
+        let package = match files::Source::of(path)? {
+            files::Source::Folder(folder) => return self.build(self.read_files(&folder)?, None),
+            files::Source::Package(package) => package,
+        };
+        let (opened, bytes) = signed::read(&package, &self.trust)?;
         let signed = SignedPackage::of(&opened, &bytes);
         let (manifest, module) = opened.into_parts();
         let extension = Extension::load(manifest, module.as_ref(), &self.limits)
-            .map_err(|source| ExtensionError::Load { path: package.to_owned(), source })?;
-        Ok(Installed {
+            .map_err(|source| ExtensionError::Load { path: package.clone(), source })?;
+        Ok(Arc::new(Installed {
             extension,
-            folder: package.to_owned(),
+            folder: package,
             fingerprint: [0; 32],
             grants: Arc::default(),
             module: module.as_ref().into(),
             package: signed,
-        })
+        }))
     }
 
     /// Loads the extension with this id, wherever in the folder it lies, and none of the others.

@@ -36,11 +36,24 @@ pub enum EventKind {
         items: u64,
         /// Bytes processed.
         bytes: u64,
+        /// Fuel used.
+        #[serde(default)]
+        fuel_used: u64,
     },
-    /// A checkpoint became durable.
+    /// A checkpoint became durable. The numbers are those of the moment in which this was told; older versions did not keep
+    /// them, so they are 0.
     Checkpoint {
         /// The how many-th.
         sequence: u64,
+        /// Items processed.
+        #[serde(default)]
+        items: u64,
+        /// Bytes processed.
+        #[serde(default)]
+        bytes: u64,
+        /// Fuel used.
+        #[serde(default)]
+        fuel_used: u64,
     },
     /// It told of a non-fatal issue.
     Warning {

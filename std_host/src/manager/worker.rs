@@ -188,8 +188,13 @@ impl Worker {
         if !lines.is_empty() || dropped > 0 {
             manager.log(id, lines, dropped);
         }
-        for sequence in self.platform.checkpoints(id) {
-            manager.event(&task.entry, EventKind::Checkpoint { sequence });
+        let checkpoints = self.platform.checkpoints(id);
+        if !checkpoints.is_empty() {
+            let (report, fuel_used) = (context.report(), context.fuel_used());
+            for sequence in checkpoints {
+                let (items, bytes) = (report.items, report.bytes);
+                manager.event(&task.entry, EventKind::Checkpoint { sequence, items, bytes, fuel_used });
+            }
         }
         let now = Instant::now();
         if !last && now.duration_since(task.sampled) < SAMPLE {
@@ -205,8 +210,8 @@ impl Worker {
         if report.progress != task.progress {
             task.progress.clone_from(&report.progress);
             if let Some(progress) = report.progress {
-                let (items, bytes) = (report.items, report.bytes);
-                manager.event(&task.entry, EventKind::Progress { progress, items, bytes });
+                let (items, bytes, fuel_used) = (report.items, report.bytes, context.fuel_used());
+                manager.event(&task.entry, EventKind::Progress { progress, items, bytes, fuel_used });
             }
         }
     }

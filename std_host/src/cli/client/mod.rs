@@ -193,7 +193,12 @@ impl Client {
                     }
                     "end" => return Ok(true),
                     "error" => return Err(problem(event.data.as_bytes(), "500")),
-                    // Of a newer server.
+                    "reset" => {
+                        if each(None, parse(event.data.as_bytes())?).is_break() {
+                            return Ok(true);
+                        }
+                    }
+                    // Of a newer server, or that the stream has begun.
                     _ => {}
                 }
             }

@@ -219,7 +219,7 @@ fn told(kind: &EventKind) -> Option<String> {
         EventKind::Progress { progress, .. } => {
             Some(format!("{:.0} %  {}", progress.fraction * 100.0, progress.message))
         }
-        EventKind::Checkpoint { sequence } => Some(sequence.to_string()),
+        EventKind::Checkpoint { sequence, .. } => Some(sequence.to_string()),
         EventKind::Warning { text } => Some(text.clone()),
         EventKind::Paused { reason } => reason.clone(),
         EventKind::Retry { attempt, at, error } => {
