@@ -68,6 +68,14 @@ pub enum DispatchError {
     /// The extension did not start it.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The state does not fit the manifest's schema of it.
+    #[error("the state is not what {job} takes: {problems}; mend it and dispatch again", problems = problems.join("; "))]
+    State {
+        /// The job.
+        job: String,
+        /// Each place, and what was expected there.
+        problems: Vec<String>,
+    },
     /// A checkpoint of a job with this id is there already, which a fresh start would overwrite.
     #[error("{path}: job {id} has a checkpoint; go on from it, or remove it", path = path.display())]
     Checkpoint {
@@ -141,6 +149,9 @@ impl Host {
         let (extension, name) = job.split_once(':').ok_or_else(|| DispatchError::Name(job.to_owned()))?;
         let installed = self.extensions.get(extension)?;
         let Dispatch { id, library, state } = dispatch;
+        installed
+            .check_state(name, &state)
+            .map_err(|problems| DispatchError::State { job: job.to_owned(), problems })?;
         let id = id.unwrap_or_else(Uuid::new_v4);
         let path = self.checkpoints.path(id);
         if path.exists() {

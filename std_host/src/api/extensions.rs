@@ -112,6 +112,7 @@ pub fn describe(installed: &Installed) -> Value {
                 "export": job.export,
                 "resumable": job.resumable,
                 "registered": job.registered,
+                "state_schema": installed.state_schema(&job.name),
             })
         })
         .collect();
@@ -126,6 +127,7 @@ pub fn describe(installed: &Installed) -> Value {
         "signer": installed.signer().map(ToString::to_string),
         "module": { "file": manifest.wasm_file(), "bytes": module.bytes, "sha256": hash },
         "jobs": jobs,
+        "config_schema": installed.config_schema(),
         "permissions": serde_json::to_value(manifest.permissions()).unwrap_or_default(),
         "limits": {
             "module_bytes": limits.module_bytes,

@@ -243,10 +243,18 @@ pub(crate) fn look_into(extensions: &ExtensionManager, path: &Path) -> Result<Ar
     extensions.look_into(path).map_err(bad)
 }
 
-/// The same as an indented list.
+/// The same as an indented list, without the schemas, which are for programs.
 fn for_people(value: &Value) -> String {
+    let mut value = value.clone();
+    let jobs = value["jobs"].as_array_mut().map(std::mem::take).unwrap_or_default();
+    let without = |mut job: Value| {
+        job.as_object_mut().map(|job| job.shift_remove("state_schema"));
+        job
+    };
+    value["jobs"] = jobs.into_iter().map(without).collect();
+    value.as_object_mut().map(|fields| fields.shift_remove("config_schema"));
     let mut text = String::new();
-    write_value(&mut text, value, 0);
+    write_value(&mut text, &value, 0);
     text.trim_end().to_owned()
 }
 

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use std_host::{CONFIG_FILE, ExtensionManager, GrantOptions, Installed};
+use std_host::{CONFIG_FILE, ExtensionManager, GrantOptions, Installed, MANIFEST_FILE};
 use toehold::{Limits, Manifest, Package};
 
 use super::{exit::Exit, file, key, output, problem::Problem};
@@ -38,7 +38,10 @@ const ENDING: &str = "toehold";
 pub(super) fn pack(args: &PackArgs) -> Result<Exit, Problem> {
     // Your own folder: no signature is asked for, since this is where they are made.
     let extensions = ExtensionManager::new(".", Limits::default(), GrantOptions::default());
-    let installed = extensions.load(&args.path).map_err(|error| Problem::new("bad_extension", error))?;
+    // Its configuration is the business of those who install it.
+    let is_folder = args.path.is_dir() || args.path.file_name().is_some_and(|name| name == MANIFEST_FILE);
+    let installed = if is_folder { extensions.look_into(&args.path) } else { extensions.load(&args.path) };
+    let installed = installed.map_err(|error| Problem::new("bad_extension", error))?;
     let key = args.sign.as_deref().map(key::read).transpose()?;
     let (bytes, signer) = packed(&installed, key.as_ref());
     for reason in doubts(&installed) {
@@ -91,6 +94,12 @@ pub(super) fn doubts(installed: &Installed) -> Vec<String> {
     let folders = &extension.manifest().permissions().file_access;
     if !folders.is_empty() {
         doubts.push(format!("it reads files in {}, which a package does not bring", folders.join(", ")));
+    }
+    let jobs = extension.jobs();
+    if installed.config_schema().is_some()
+        || jobs.iter().any(|job| installed.state_schema(&job.name).is_some())
+    {
+        doubts.push("its schemas (config_schema, state_schemas) stay out of the package".to_owned());
     }
     if has_config(installed.folder()) {
         doubts.push(format!("its {CONFIG_FILE} is the operator's, and stays out of the package"));

@@ -89,6 +89,29 @@ pub enum ExtensionError {
         /// What is wrong.
         reason: String,
     },
+    /// A schema of the manifest is none.
+    #[error("{path}: `{key}` is no schema that can be used: {reason}", path = path.display())]
+    Schema {
+        /// The manifest.
+        path: PathBuf,
+        /// `config_schema`, or `state_schemas.JOB`.
+        key: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// The configuration is not what the manifest's `config_schema` expects.
+    #[error(
+        "{path}: is not what the `config_schema` of the extension's manifest expects: {problems}; mend it and load the \
+         extension again",
+        path = path.display(),
+        problems = problems.join("; ")
+    )]
+    Config {
+        /// The configuration's file, which need not be there.
+        path: PathBuf,
+        /// Each place, and what was expected there. Without values, which may be secret.
+        problems: Vec<String>,
+    },
     /// The module was refused.
     #[error("{path}: {source}", path = path.display())]
     Load {

@@ -6,10 +6,11 @@ use std::{
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use toehold::{Limits, Manifest, Trust};
+use toehold::{Extension, Limits, Manifest, Trust};
 
 use super::{
     ExtensionError,
+    schema::{BadSchema, Schemas},
     signed::{self, SignedPackage},
 };
 
@@ -29,6 +30,8 @@ pub(super) struct ExtensionFiles {
     pub(super) module_path: PathBuf,
     pub(super) module: Vec<u8>,
     pub(super) config: Value,
+    /// Of its configuration and its jobs' states. None where only signed packages are taken, which carry none.
+    pub(super) schemas: Schemas,
     /// The package that they came in, if somebody has signed it and they are still what it holds.
     pub(super) package: Option<SignedPackage>,
     /// SHA-256 over all of the files.
@@ -81,17 +84,12 @@ impl ExtensionFiles {
             Some(beside) => beside.of_files(&folder, &manifest, &module, trust)?,
             None => None,
         };
-        let config_path = folder.join(CONFIG_FILE);
-        let (config, config_bytes) = match read_file(&config_path, JSON_BYTES) {
-            Err(ExtensionError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                (Value::Object(serde_json::Map::new()), Vec::new())
+        let (config, config_bytes) = config(&folder)?;
+        let schemas = match trust {
+            Trust::Anyone => {
+                Schemas::of_manifest(&manifest_bytes).map_err(|bad| ExtensionError::schema(&folder, bad))?
             }
-            other => {
-                let bytes = other?;
-                // What it says reaches the guest, by `query:config.get`.
-                stay_inside(&folder, &config_path)?;
-                (from_json(&config_path, &bytes)?, bytes)
-            }
+            Trust::Signed(_) => Schemas::default(),
         };
         let mut hash = Sha256::new();
         let package_bytes = package.as_ref().map_or(&[][..], SignedPackage::bytes);
@@ -100,7 +98,48 @@ impl ExtensionFiles {
             hash.update(bytes);
         }
         let fingerprint = hash.finalize().into();
-        Ok(Self { folder, manifest, module_path, module, config, package, fingerprint })
+        Ok(Self { folder, manifest, module_path, module, config, schemas, package, fingerprint })
+    }
+
+    /// The configuration that the guest gets, with the schema's defaults in it: this one if there is one, else that of the
+    /// folder.
+    pub(super) fn configured(&self, instead: Option<&Value>) -> Result<Value, ExtensionError> {
+        let mut config = instead.unwrap_or(&self.config).clone();
+        let Some(schema) = &self.schemas.config else { return Ok(config) };
+        schema.fill_defaults(&mut config);
+        let problems = schema.problems(&config, true);
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        Err(ExtensionError::Config { path: self.folder.join(CONFIG_FILE), problems })
+    }
+
+    /// Refuses schemas for jobs that the module does not have.
+    pub(super) fn check_jobs(&self, extension: &Extension) -> Result<(), ExtensionError> {
+        let jobs = extension.jobs().iter().map(|job| job.name.as_str());
+        self.schemas.are_for(jobs).map_err(|bad| ExtensionError::schema(&self.folder, bad))
+    }
+}
+
+impl ExtensionError {
+    fn schema(folder: &Path, BadSchema { key, reason }: BadSchema) -> Self {
+        Self::Schema { path: folder.join(MANIFEST_FILE), key, reason }
+    }
+}
+
+/// The operator's configuration in a folder, and its bytes; an empty one if there is none.
+pub(super) fn config(folder: &Path) -> Result<(Value, Vec<u8>), ExtensionError> {
+    let path = folder.join(CONFIG_FILE);
+    match read_file(&path, JSON_BYTES) {
+        Err(ExtensionError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok((Value::Object(serde_json::Map::new()), Vec::new()))
+        }
+        other => {
+            let bytes = other?;
+            // What it says reaches the guest, by `query:config.get`.
+            stay_inside(folder, &path)?;
+            Ok((from_json(&path, &bytes)?, bytes))
+        }
     }
 }
 
@@ -141,7 +180,7 @@ fn stay_inside(folder: &Path, path: &Path) -> Result<(), ExtensionError> {
     Err(ExtensionError::OutsideFolder { path: path.to_owned(), target })
 }
 
-fn canonical(path: &Path) -> Result<PathBuf, ExtensionError> {
+pub(super) fn canonical(path: &Path) -> Result<PathBuf, ExtensionError> {
     path.canonicalize().map_err(|source| ExtensionError::Read { path: path.to_owned(), source })
 }
 

@@ -7,11 +7,12 @@ use std::{
     path::Path,
 };
 
+use serde_json::Value;
 use toehold::{Extension, Limits, Manifest, Trust, Uuid};
 
 use super::{
     CONFIG_FILE, ExtensionError, MANIFEST_FILE, PACKAGE_FILE,
-    files::{ExtensionFiles, Source},
+    files::{self, ExtensionFiles, Source, canonical},
     signed::{self, SignedPackage},
 };
 
@@ -20,7 +21,8 @@ const FILES: usize = 10_000;
 /// What names in the folder start with that are no extension: copies under way, and what they replace.
 const UNDER_WAY: &str = ".";
 
-/// Copies the extension at `path`, a folder or a package, into `root`, in the place of one with its id. Gives its id.
+/// Copies the extension at `path`, a folder or a package, into `root`, in the place of one with its id. Gives its id. Its
+/// configuration is `config`, or that of its folder, or the one that is there already.
 ///
 /// Whatever fails, what was there before is there after; after a crash in between, [`repair`] brings it back.
 pub(crate) fn add(
@@ -28,23 +30,44 @@ pub(crate) fn add(
     root: &Path,
     limits: &Limits,
     trust: &Trust,
+    config: Option<&Value>,
 ) -> Result<String, ExtensionError> {
     match Source::of(path)? {
-        Source::Folder(folder) => add_folder(&folder, root, limits, trust),
+        Source::Folder(folder) => add_folder(&folder, root, limits, trust, config),
         Source::Package(path) => add_package(&path, root, limits, trust),
     }
 }
 
-fn add_folder(folder: &Path, root: &Path, limits: &Limits, trust: &Trust) -> Result<String, ExtensionError> {
-    let files = ExtensionFiles::read(folder, limits, trust)?;
+fn add_folder(
+    folder: &Path,
+    root: &Path,
+    limits: &Limits,
+    trust: &Trust,
+    config: Option<&Value>,
+) -> Result<String, ExtensionError> {
+    let mut files = ExtensionFiles::read(folder, limits, trust)?;
     let id = files.manifest.id().to_owned();
+    let installed = root.join(&id);
+    // The operator's configuration stays through a new version that brings none.
+    let kept = !folder.join(CONFIG_FILE).exists() && is_file(&installed.join(CONFIG_FILE));
+    if kept {
+        files.config = files::config(&canonical(&installed)?)?.0;
+    }
     // What can't be loaded is not installed.
-    Extension::load(files.manifest, &files.module, limits)
-        .map_err(|source| ExtensionError::Load { path: files.module_path, source })?;
-    if fs::canonicalize(root.join(&id)).is_ok_and(|target| target == files.folder) {
+    files.configured(config)?;
+    let extension = Extension::load(files.manifest.clone(), &files.module, limits)
+        .map_err(|source| ExtensionError::Load { path: files.module_path.clone(), source })?;
+    files.check_jobs(&extension)?;
+    if fs::canonicalize(&installed).is_ok_and(|target| target == files.folder) {
         return Ok(id);
     }
-    put(root, &id, |new| copy(&files.folder, new, &mut 0))?;
+    put(root, &id, |new| {
+        copy(&files.folder, new, &mut 0)?;
+        if kept {
+            write(&new.join(CONFIG_FILE), &fs::read(installed.join(CONFIG_FILE))?)?;
+        }
+        sync(new)
+    })?;
     Ok(id)
 }
 
@@ -62,12 +85,17 @@ fn add_package(path: &Path, root: &Path, limits: &Limits, trust: &Trust) -> Resu
             write(&new.join(PACKAGE_FILE), signed.bytes())?;
         }
         // The operator's, not the package's: it stays through a new version.
-        if fs::symlink_metadata(&config).is_ok_and(|found| found.is_file()) {
+        if is_file(&config) {
             write(&new.join(CONFIG_FILE), &fs::read(&config)?)?;
         }
         sync(new)
     })?;
     Ok(manifest.id().to_owned())
+}
+
+/// Whether there is a regular file, and no link to one.
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
 /// Writes a package's manifest and module into a new folder.
@@ -218,7 +246,7 @@ mod tests {
         let root = temp.path().join("installed");
         for version in ["1", "2"] {
             let source = extension(&temp.path().join(version), version);
-            assert_eq!(add(&source, &root, &Limits::default(), &Trust::Anyone).unwrap(), "a");
+            assert_eq!(add(&source, &root, &Limits::default(), &Trust::Anyone, None).unwrap(), "a");
             assert_eq!(fs::read_to_string(root.join("a/samples/x")).unwrap(), version);
             assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
         }
@@ -232,11 +260,12 @@ mod tests {
     fn one_that_can_not_be_loaded_changes_nothing() {
         let temp = tempfile::tempdir().unwrap();
         let root = temp.path().join("installed");
-        add(&extension(&temp.path().join("1"), "1"), &root, &Limits::default(), &Trust::Anyone).unwrap();
+        add(&extension(&temp.path().join("1"), "1"), &root, &Limits::default(), &Trust::Anyone, None)
+            .unwrap();
         let bad = extension(&temp.path().join("2"), "2");
         fs::write(bad.join("a.wasm"), "no module").unwrap();
         assert!(matches!(
-            add(&bad, &root, &Limits::default(), &Trust::Anyone),
+            add(&bad, &root, &Limits::default(), &Trust::Anyone, None),
             Err(ExtensionError::Load { .. })
         ));
         assert_eq!(fs::read_to_string(root.join("a/samples/x")).unwrap(), "1");

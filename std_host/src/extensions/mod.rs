@@ -3,6 +3,8 @@
 mod error;
 mod files;
 pub(crate) mod install;
+mod schema;
+mod schema_bounds;
 mod signed;
 
 use std::{
@@ -16,7 +18,7 @@ use toehold::{Extension, Limits, PublicKey, Trust};
 
 pub use self::error::ExtensionError;
 pub(crate) use self::signed::trusted;
-use self::{files::ExtensionFiles, signed::SignedPackage};
+use self::{files::ExtensionFiles, schema::Schema, schema::Schemas, signed::SignedPackage};
 pub use self::{
     files::{CONFIG_FILE, MANIFEST_FILE},
     signed::PACKAGE_FILE,
@@ -52,6 +54,7 @@ pub struct Installed {
     fingerprint: [u8; 32],
     grants: Arc<Grants>,
     module: Arc<[u8]>,
+    schemas: Schemas,
     package: Option<SignedPackage>,
 }
 
@@ -97,6 +100,31 @@ impl Installed {
     /// That package.
     pub(crate) fn package(&self) -> Option<&SignedPackage> {
         self.package.as_ref()
+    }
+
+    /// The JSON Schema that its configuration fits, if its manifest has one (`config_schema`).
+    #[must_use]
+    pub fn config_schema(&self) -> Option<&Value> {
+        self.schemas.config.as_ref().map(Schema::value)
+    }
+
+    /// The JSON Schema of the state that a job may be dispatched with, if the manifest has one (`state_schemas`). The job is
+    /// named without the extension's id.
+    #[must_use]
+    pub fn state_schema(&self, job: &str) -> Option<&Value> {
+        self.schemas.states.get(job).map(Schema::value)
+    }
+
+    /// Checks a state that a job is to be dispatched with. Where the manifest has no schema for it any state fits, and an
+    /// empty one, which stands for the guest's default, always does.
+    ///
+    /// # Errors
+    /// Each place of the state that does not fit, and what was expected there.
+    pub fn check_state(&self, job: &str, state: &[u8]) -> Result<(), Vec<String>> {
+        let Some(schema) = self.schemas.states.get(job).filter(|_| !state.is_empty()) else { return Ok(()) };
+        let state = serde_json::from_slice(state).map_err(|error| vec![format!("it is no JSON: {error}")])?;
+        let problems = schema.problems(&state, false);
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
     /// What the operator grants it.
@@ -146,14 +174,18 @@ impl ExtensionManager {
         Ok(new)
     }
 
-    /// Loads the extension in a folder, or in a package's file, to be looked at: it is not listed. One in a package gets no
-    /// access to files.
+    /// Loads the extension in a folder, or in a package's file, to be looked at: it is not listed, and its configuration need
+    /// not fit. One in a package gets no access to files.
     ///
     /// # Errors
     /// [`ExtensionError`], with the path it is about.
     pub fn look_into(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
         let package = match files::Source::of(path)? {
-            files::Source::Folder(folder) => return self.build(self.read_files(&folder)?, None),
+            files::Source::Folder(folder) => {
+                let files = self.read_files(&folder)?;
+                let config = files.config.clone();
+                return self.build_with(files, None, config).map(Arc::new);
+            }
             files::Source::Package(package) => package,
         };
         let (opened, bytes) = signed::read(&package, &self.trust)?;
@@ -167,6 +199,7 @@ impl ExtensionManager {
             fingerprint: [0; 32],
             grants: Arc::default(),
             module: module.as_ref().into(),
+            schemas: Schemas::default(),
             package: signed,
         }))
     }
@@ -291,19 +324,31 @@ impl ExtensionManager {
         files: ExtensionFiles,
         old: Option<&Extension>,
     ) -> Result<Arc<Installed>, ExtensionError> {
-        let ExtensionFiles { folder, manifest, module_path, module, config, package, fingerprint } = files;
-        let files =
-            FileAccess::new(&folder, &manifest.permissions().file_access, &self.options.folders).map_err(
-                |error| ExtensionError::FileAccess { path: folder.clone(), reason: error.to_string() },
+        let config = files.configured(self.options.config.as_ref())?;
+        self.build_with(files, old, config).map(Arc::new)
+    }
+
+    fn build_with(
+        &self,
+        files: ExtensionFiles,
+        old: Option<&Extension>,
+        config: Value,
+    ) -> Result<Installed, ExtensionError> {
+        let permissions = files.manifest.permissions();
+        let access =
+            FileAccess::new(&files.folder, &permissions.file_access, &self.options.folders).map_err(
+                |error| ExtensionError::FileAccess { path: files.folder.clone(), reason: error.to_string() },
             )?;
         let extension = match old {
-            Some(old) => old.reload(manifest, &module, &self.limits),
-            None => Extension::load(manifest, &module, &self.limits),
+            Some(old) => old.reload(files.manifest.clone(), &files.module, &self.limits),
+            None => Extension::load(files.manifest.clone(), &files.module, &self.limits),
         };
-        let extension = extension.map_err(|source| ExtensionError::Load { path: module_path, source })?;
-        let config = self.options.config.clone().unwrap_or(config);
-        let grants = Arc::new(Grants { config, files });
-        Ok(Arc::new(Installed { extension, folder, fingerprint, grants, module: module.into(), package }))
+        let extension =
+            extension.map_err(|source| ExtensionError::Load { path: files.module_path.clone(), source })?;
+        files.check_jobs(&extension)?;
+        let grants = Arc::new(Grants { config, files: access });
+        let ExtensionFiles { folder, module, schemas, package, fingerprint, .. } = files;
+        Ok(Installed { extension, folder, fingerprint, grants, module: module.into(), schemas, package })
     }
 
     fn read_files(&self, path: &Path) -> Result<ExtensionFiles, ExtensionError> {

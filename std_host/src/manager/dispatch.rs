@@ -22,6 +22,9 @@ impl Inner {
         let (extension, name) = job.split_once(':').ok_or_else(|| DispatchError::Name(job.to_owned()))?;
         let installed = self.extensions.get(extension)?;
         let Dispatch { id, library, state, priority, attempts, parent } = dispatch;
+        installed
+            .check_state(name, &state)
+            .map_err(|problems| DispatchError::State { job: job.to_owned(), problems })?;
         let id = id.unwrap_or_else(Uuid::new_v4);
         let start = JobStart { id, library, state };
         let checkpoint = installed.extension().first_checkpoint(name, &start)?;

@@ -35,6 +35,14 @@ pub enum DispatchError {
     /// The extension has no such job, or does not take the state.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The state does not fit the manifest's schema of it.
+    #[error("the state is not what {job} takes: {problems}; mend it and dispatch again", problems = problems.join("; "))]
+    State {
+        /// The job.
+        job: String,
+        /// Each place, and what was expected there.
+        problems: Vec<String>,
+    },
     /// There is a job with this id already, which may be over.
     #[error("there is a job {0} already; dispatch it with another id")]
     Exists(Uuid),

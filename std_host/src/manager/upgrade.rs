@@ -13,7 +13,9 @@ impl Manager {
     /// [`ExtensionError`]; what was installed before still is.
     pub fn add_extension(&self, path: &Path) -> Result<std::sync::Arc<Installed>, ExtensionError> {
         let inner = &self.inner;
-        let id = install::add(path, inner.extensions.folder(), &inner.config.limits, &inner.config.trust)?;
+        let config = &inner.config;
+        let folder = inner.extensions.folder();
+        let id = install::add(path, folder, &config.limits, &config.trust, config.grants.config.as_ref())?;
         let installed = match inner.extensions.get(&id) {
             Ok(_) => inner.extensions.reload(&id)?,
             Err(_) => inner.extensions.load_id(&id)?,

@@ -149,8 +149,11 @@ fn states_that_cannot_be_right() {
     fails(&folder, &["run", "one:go", "--config", "{"], 7, "--config: is no JSON");
     fails(&folder, &["run", "--resume", "/dev/zero"], 7, "/dev/zero: is no regular file");
     let out = toehold(&root(), &["run", "test-extension:counter", "--state", "{\"target\": \"ten\"}"]);
-    assert_eq!(out.status.code(), Some(1));
-    assert!(text(&out.stderr).contains("error: test-extension:counter: "), "{out:?}");
+    assert_eq!(out.status.code(), Some(7));
+    assert!(
+        text(&out.stderr).contains("at /target: \"ten\" is not of type \"integer\"; mend it and dispatch"),
+        "{out:?}"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::support::TestHost;
 
 #[test]
 fn counter_in_webassembly_and_natively() {
-    let test = TestHost::new().loaded();
+    let test = TestHost::new().loaded_without_schemas();
     for state in ["", "{}", r#"{"target":10}"#, r#"{"current":7,"target":33,"processed":2}"#, "[1]", "{"] {
         let native = FakeHost::new().run_from(counter, state.as_bytes());
         let guest = test.dispatch("test-extension:counter", state).wait();
@@ -40,7 +40,7 @@ fn counter_in_webassembly_and_natively() {
 
 #[test]
 fn wordcount_in_webassembly_and_natively() {
-    let test = TestHost::new().loaded();
+    let test = TestHost::new().loaded_without_schemas();
     for state in
         ["", r#"{"folder":"samples","last":"empty.txt"}"#, r#"{"folder":"nowhere"}"#, r#"{"folder":7}"#]
     {

@@ -319,10 +319,8 @@ fn a_full_store_pauses_jobs_and_they_go_on_when_there_is_room() {
     });
     assert!(reason.contains("no room"), "{reason}");
     let ids: Vec<_> = jobs.iter().map(JobHandle::id).collect();
-    let error = block_on(
-        manager
-            .dispatch("test-extension:tally", Dispatch { state: vec![b' '; 900_000], ..Dispatch::default() }),
-    );
+    let state = format!("{{{}}}", " ".repeat(900_000)).into_bytes();
+    let error = block_on(manager.dispatch("test-extension:tally", Dispatch { state, ..Dispatch::default() }));
     assert!(error.unwrap_err().to_string().contains("no room"));
     drop((jobs, manager));
     // With room they go on, each effect once.

@@ -22,6 +22,7 @@ mod races;
 mod readme;
 #[cfg(unix)]
 mod removal;
+mod schemas;
 #[cfg(unix)]
 mod serve;
 #[cfg(unix)]

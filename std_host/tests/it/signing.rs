@@ -59,9 +59,16 @@ fn a_folder_becomes_a_package_and_is_installed_from_it() {
     let inspected = place.json(&["extension", "inspect", &name]);
     let folder = place.json(&["extension", "inspect", path(&root().join("test-extension"))]);
     assert_eq!(inspected["signer"], Value::Null);
-    for same in ["module", "jobs", "permissions", "version"] {
+    for same in ["module", "permissions", "version"] {
         assert_eq!(inspected[same], folder[same], "{same}");
     }
+    let names = |shown: &Value| -> Vec<Value> {
+        shown["jobs"].as_array().unwrap().iter().map(|job| job["name"].clone()).collect()
+    };
+    assert_eq!(names(&inspected), names(&folder));
+    assert!(text(&out.stderr).contains("its schemas (config_schema, state_schemas) stay out"), "{out:?}");
+    assert_eq!(inspected["jobs"][0]["state_schema"], Value::Null);
+    assert!(folder["jobs"][0]["state_schema"].is_object());
     let added = place.json(&["extension", "add", &name]);
     assert_eq!(added["module"], folder["module"]);
     let installed = place.data().join("extensions/test-extension");

@@ -64,6 +64,23 @@ impl TestHost {
         self
     }
 
+    /// One that has loaded a test extension which takes any state, to see what its jobs make of those.
+    pub(crate) fn loaded_without_schemas(self) -> Self {
+        let (from, to) = (root().join("test-extension"), self._data.path().join("test-extension"));
+        fs::create_dir_all(to.join("samples")).unwrap();
+        for file in fs::read_dir(from.join("samples")).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), to.join("samples").join(file.file_name())).unwrap();
+        }
+        fs::copy(from.join("test_extension.wasm"), to.join("test_extension.wasm")).unwrap();
+        let manifest = fs::read(from.join("manifest.json")).unwrap();
+        let mut manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        manifest["state_schemas"] = serde_json::json!({});
+        fs::write(to.join("manifest.json"), manifest.to_string()).unwrap();
+        self.host.extensions().load(&to).unwrap();
+        self
+    }
+
     pub(crate) fn dispatch(&self, job: &str, state: &str) -> JobHandle {
         let dispatch = Dispatch { state: state.as_bytes().to_vec(), ..Dispatch::default() };
         self.host.dispatch(job, dispatch).unwrap()
