@@ -5,6 +5,7 @@ use axum::{
 };
 use serde_json::json;
 use toehold::{FormatError, JobState, PackageError, Uuid};
+use utoipa::ToSchema;
 
 use crate::{
     ExtensionError,
@@ -21,6 +22,24 @@ pub struct ApiError {
     pub code: &'static str,
     /// For people.
     pub message: String,
+}
+
+/// What is answered to a request that is refused.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct ApiProblem {
+    error: Problem,
+}
+
+/// Why.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+struct Problem {
+    /// One word for programs.
+    #[schema(example = "unknown_job")]
+    code: String,
+    /// For people: what was asked, what was found, what to do.
+    message: String,
 }
 
 impl ApiError {

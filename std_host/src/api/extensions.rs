@@ -10,22 +10,51 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Api, ApiError, request, upload::Upload};
+use super::{
+    Api, ApiError,
+    error::ApiProblem,
+    request,
+    schema::{Extension, Extensions},
+    upload::{Files, Named, Upload},
+};
 use crate::{
     ExtensionError, Installed,
     manager::{Manager, RemoveError, hex},
 };
 
+#[utoipa::path(
+    get,
+    path = "",
+    tag = "extensions",
+    summary = "What is installed",
+    responses((status = 200, description = "Extensions", body = Extensions), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     let installed = api.source.manager()?.extensions().list();
     let extensions: Vec<Value> = installed.iter().map(|one| describe(one)).collect();
     Ok(Json(json!({ "extensions": extensions })))
 }
 
+#[utoipa::path(
+    get,
+    path = "",
+    tag = "extensions",
+    summary = "All about an extension",
+    params(("id" = String, Path, description = "The extension")),
+    responses((status = 200, description = "The extension", body = Extension), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     Ok(Json(describe(&*api.source.manager()?.extensions().get(&id)?)))
 }
 
+#[utoipa::path(
+    post,
+    path = "",
+    tag = "extensions",
+    summary = "Installs an extension, or another version of one",
+    request_body(content((Named = "application/json"), (Vec<u8> = "application/octet-stream"), (Files = "multipart/form-data"))),
+    responses((status = 201, description = "The extension", body = Extension), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn add(State(api): State<Api>, request: Request) -> Result<impl IntoResponse, ApiError> {
     let upload = Upload::receive(&api, request).await?;
     let manager = api.source.manager()?.clone();
@@ -36,6 +65,14 @@ pub(super) async fn add(State(api): State<Api>, request: Request) -> Result<impl
 }
 
 /// What would be installed, and what is there in its place.
+#[utoipa::path(
+    post,
+    path = "/inspect",
+    tag = "extensions",
+    summary = "Tells of an extension without installing it",
+    request_body(content((Named = "application/json"), (Vec<u8> = "application/octet-stream"), (Files = "multipart/form-data"))),
+    responses((status = 200, description = "The extension, and what is `installed` in its place", body = Extension), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn inspect(State(api): State<Api>, request: Request) -> Result<Json<Value>, ApiError> {
     let upload = Upload::receive(&api, request).await?;
     let manager = api.source.manager()?.clone();
@@ -54,6 +91,14 @@ pub(super) async fn inspect(State(api): State<Api>, request: Request) -> Result<
     request::blocking(looked).await.map(Json)
 }
 
+#[utoipa::path(
+    post,
+    path = "/reload",
+    tag = "extensions",
+    summary = "Loads the files of an extension anew",
+    params(("id" = String, Path, description = "The extension")),
+    responses((status = 200, description = "The extension", body = Extension), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn reload(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     let manager = api.source.manager()?.clone();
     let reloaded = request::blocking(move || installed(&manager, manager.reload_extension(&id)));
@@ -72,6 +117,14 @@ fn installed(manager: &Manager, result: Result<Arc<Installed>, ExtensionError>) 
     }
 }
 
+#[utoipa::path(
+    delete,
+    path = "",
+    tag = "extensions",
+    summary = "Removes an extension, none of whose jobs is left to run",
+    params(("id" = String, Path, description = "The extension")),
+    responses((status = 204, description = "It is gone"), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn remove(
     State(api): State<Api>,
     Path(id): Path<String>,

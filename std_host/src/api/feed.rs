@@ -18,8 +18,12 @@ use tokio::sync::{
     watch,
 };
 
+use utoipa::IntoParams;
+
 use super::{
-    Api, ApiError, follow,
+    Api, ApiError,
+    error::ApiProblem,
+    follow,
     request::{Questions, is_on},
 };
 use crate::manager::JobEvent;
@@ -148,13 +152,23 @@ impl Kept {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// `0` leaves out how far jobs are.
     progress: Option<String>,
 }
 
 /// Streams what happens to all jobs, until the host stops.
+#[utoipa::path(
+    get,
+    path = "",
+    tag = "events",
+    summary = "What happens to all jobs from now on, as server-sent events",
+    params(Wanted, ("Last-Event-ID" = Option<String>, Header, description = "Goes on behind this event")),
+    responses((status = 200, description = "A stream of JobEvent", body = JobEvent, content_type = "text/event-stream"), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn all(
     State(api): State<Api>,
     Questions(query): Questions<Wanted>,

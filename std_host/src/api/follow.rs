@@ -4,6 +4,7 @@ use std::{convert::Infallible, future::Future, time::Duration};
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, stream::poll_fn};
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 use toehold::Uuid;
 use tokio::sync::mpsc::{self, Sender};
@@ -103,6 +104,7 @@ where
     let (sender, mut receiver) = mpsc::channel(WAITING);
     let produced = produce(Lines(sender.clone()));
     tokio::spawn(async move {
+        let _counted = Counted::new(&api.metrics.streams);
         let last = tokio::select! {
             produced = produced => match produced {
                 Ok(()) => Event::default().event("end").data("{}"),
@@ -116,4 +118,20 @@ where
     });
     let events = poll_fn(move |context| receiver.poll_recv(context).map(|event| event.map(Ok)));
     Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// Counts a stream for as long as this is there.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(streams: &Gauge) -> Self {
+        streams.inc();
+        Self(streams.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }

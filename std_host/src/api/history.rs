@@ -6,12 +6,15 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use toehold::{LogLevel, Uuid};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Api, ApiError, follow, jobs,
+    Api, ApiError,
+    error::ApiProblem,
+    follow, jobs,
     request::{self, JobId, Questions, is_on},
     source::Source,
 };
@@ -24,15 +27,54 @@ use crate::{
 const PAGE: usize = 1_000;
 const LARGEST_PAGE: usize = 10_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Part {
     /// Those with a number above this.
     after: Option<u64>,
     /// The last so many.
     tail: Option<u64>,
+    /// 1 to 10,000; 1,000 without it.
     limit: Option<usize>,
+    /// `1` streams what comes as well.
     follow: Option<String>,
+}
+
+/// A part of what happened to a job.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct EventPage {
+    events: Vec<JobEvent>,
+    /// The number of the newest event that there is.
+    last: u64,
+    /// Older ones that are not kept.
+    dropped: u64,
+}
+
+/// A part of what a job logged.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+pub(super) struct LogPage {
+    lines: Vec<Line>,
+    /// The number of the newest line that there is.
+    last: u64,
+    /// Older ones that are not kept.
+    dropped: u64,
+}
+
+/// A line that a job logged.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LogLine)]
+struct Line {
+    /// Its number, from 1 up.
+    seq: u64,
+    /// When, in milliseconds since 1970.
+    at: u64,
+    /// `debug`, `info`, `warn` or `error`.
+    level: &'static str,
+    /// What it says.
+    text: String,
 }
 
 /// One of a job's two histories.
@@ -49,6 +91,14 @@ pub(super) struct Page {
     dropped: u64,
 }
 
+#[utoipa::path(
+    get,
+    path = "/events",
+    tag = "jobs",
+    summary = "What happened to a job; with `follow=1` a stream of server-sent events",
+    params(("id" = Uuid, Path, description = "The job"), Part, ("Last-Event-ID" = Option<String>, Header, description = "Goes on behind this number, where it follows")),
+    responses((status = 200, description = "Events, or a stream of them", body = EventPage), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn events(
     state: State<Api>,
     id: JobId,
@@ -58,6 +108,14 @@ pub(super) async fn events(
     answer(state.0, id.0, query.0, &headers, History::Events).await
 }
 
+#[utoipa::path(
+    get,
+    path = "/logs",
+    tag = "jobs",
+    summary = "What a job logged; with `follow=1` a stream of server-sent events",
+    params(("id" = Uuid, Path, description = "The job"), Part, ("Last-Event-ID" = Option<String>, Header, description = "Goes on behind this number, where it follows")),
+    responses((status = 200, description = "Lines, or a stream of them", body = LogPage), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn logs(
     state: State<Api>,
     id: JobId,
@@ -162,7 +220,7 @@ fn line_json(line: StoredLine) -> Value {
         LogLevel::Warn => "warn",
         LogLevel::Error => "error",
     };
-    json!({ "seq": line.seq, "at": line.at, "level": level, "text": line.text })
+    json!(Line { seq: line.seq, at: line.at, level, text: line.text })
 }
 
 /// Whether a job is over; an error if it is gone.

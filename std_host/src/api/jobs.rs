@@ -7,12 +7,14 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
 use toehold::{Bundle, JobState, Priority, Uuid};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Api, ApiError,
+    error::ApiProblem,
     request::{self, JobId, Questions, is_on},
 };
 use crate::{
@@ -28,26 +30,40 @@ const DISPATCH_BYTES: usize = 4 << 20;
 /// Bytes of a bundle that may be imported.
 pub const BUNDLE_BYTES: usize = 256 << 20;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Listing {
     /// Names of states, with commas between them.
     state: Option<String>,
+    /// The id of their extension.
     extension: Option<String>,
     /// What the full name starts with.
     job: Option<String>,
+    /// The job that dispatched them.
     parent: Option<Uuid>,
     /// Hexadecimal digits that the id starts with.
     id_prefix: Option<String>,
+    /// `newest` first, or `oldest`.
     order: Option<String>,
+    /// What `next` was on the page before.
     after: Option<i64>,
+    /// 1 to 1,000; 100 without it.
     limit: Option<usize>,
 }
 
+#[utoipa::path(
+    get,
+    path = "",
+    tag = "jobs",
+    summary = "Jobs, newest first",
+    params(Listing),
+    responses((status = 200, description = "A page of jobs", body = JobPage), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     Questions(query): Questions<Listing>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<JobPage>, ApiError> {
     let limit = query.limit.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&limit) {
         return Err(ApiError::bad_request(format!("limit is {limit}; it must be 1 to {LARGEST_PAGE}")));
@@ -67,11 +83,11 @@ pub(super) async fn list(
     };
     if let Some(prefix) = query.id_prefix {
         let jobs = request::blocking(move || with_prefix(&api, &prefix, limit)).await?;
-        return Ok(Json(json!({ "jobs": jobs, "next": null })));
+        return Ok(Json(JobPage { jobs, next: None }));
     }
     let after = query.after.map(Cursor::from_number);
     let (jobs, next) = request::blocking(move || api.source.list(&filter, order, after, limit)).await?;
-    Ok(Json(json!({ "jobs": jobs, "next": next.map(Cursor::to_number) })))
+    Ok(Json(JobPage { jobs, next: next.map(Cursor::to_number) }))
 }
 
 fn states(names: &str) -> Result<Vec<JobState>, ApiError> {
@@ -100,26 +116,66 @@ fn with_prefix(api: &Api, prefix: &str, limit: usize) -> Result<Vec<JobStatus>, 
     Ok(found)
 }
 
+#[utoipa::path(
+    get,
+    path = "",
+    tag = "jobs",
+    summary = "How a job stands",
+    params(("id" = Uuid, Path, description = "The job")),
+    responses((status = 200, description = "The job", body = JobStatus), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn show(State(api): State<Api>, JobId(id): JobId) -> Result<Json<JobStatus>, ApiError> {
     request::blocking(move || api.source.status(id)).await.map(Json)
 }
 
+#[utoipa::path(
+    delete,
+    path = "",
+    tag = "jobs",
+    summary = "Removes a job that is paused or over, and all that is kept of it",
+    params(("id" = Uuid, Path, description = "The job")),
+    responses((status = 204, description = "It is gone"), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn remove(State(api): State<Api>, JobId(id): JobId) -> Result<StatusCode, ApiError> {
     api.source.manager()?.remove(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+/// A job to dispatch.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewJob {
+pub(super) struct NewJob {
+    /// Its full name, `EXTENSION_ID:NAME`.
     job: String,
+    /// The state that it starts from; the guest's default without it.
+    #[schema(value_type = Option<Value>)]
     state: Option<Box<RawValue>>,
+    /// Its id; a random one without it.
     id: Option<Uuid>,
+    /// The library that it works on.
     library: Option<Uuid>,
+    /// `low`, `normal` or `high`.
     priority: Option<String>,
+    /// Attempts that it has, 1 or more.
     attempts: Option<u32>,
 }
 
+/// A page of jobs.
+#[derive(Serialize, ToSchema)]
+pub(super) struct JobPage {
+    jobs: Vec<JobStatus>,
+    /// What `after` takes for the next page; null on the last one.
+    next: Option<i64>,
+}
+
+#[utoipa::path(
+    post,
+    path = "",
+    tag = "jobs",
+    summary = "Dispatches a job; once answered, it outlives a power cut",
+    request_body(content = NewJob),
+    responses((status = 201, description = "The job", body = JobStatus), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn dispatch(State(api): State<Api>, body: Body) -> Result<impl IntoResponse, ApiError> {
     let new: NewJob = request::json(body, DISPATCH_BYTES).await?;
     let priority = match new.priority {
@@ -145,12 +201,22 @@ fn created(status: &JobStatus) -> impl IntoResponse + use<> {
     (StatusCode::CREATED, [(header::LOCATION, location)], Json(json!(status)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Exported {
+    /// `1` brings the extension too.
     extension: Option<String>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/bundle",
+    tag = "jobs",
+    summary = "All there is of a job, to go on elsewhere",
+    params(("id" = Uuid, Path, description = "The job"), Exported),
+    responses((status = 200, description = "A bundle", body = Vec<u8>, content_type = "application/octet-stream"), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn export(
     State(api): State<Api>,
     JobId(id): JobId,
@@ -164,12 +230,23 @@ pub(super) async fn export(
     Ok((headers, bytes))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Imported {
+    /// `1` leaves it paused.
     paused: Option<String>,
 }
 
+#[utoipa::path(
+    post,
+    path = "/import",
+    tag = "jobs",
+    summary = "Takes over the job of a bundle",
+    params(Imported),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "The job", body = JobStatus), (status = "default", description = "Refused", body = ApiProblem))
+)]
 pub(super) async fn import(
     State(api): State<Api>,
     Questions(query): Questions<Imported>,

@@ -16,6 +16,9 @@
 //! | `GET /api/v1/jobs/{id}/checkpoint` | its newest state: `{"sequence", "state_version", "fuel_used", "bytes", "json", "base64"}`, where `json` is null if the state is none |
 //! | `GET /api/v1/jobs/{id}/state` | the same of what it was dispatched with, as long as that is kept |
 //! | `GET /api/v1/events?progress=1` | what happens to all jobs from now on; with `progress=0` without how far they are |
+//! | `GET /api/v1/openapi.json` | this, for programs (OpenAPI 3.1) |
+//! | `GET /metrics` | numbers for Prometheus (OpenMetrics) |
+//! | `GET /healthz` | 200 if jobs can be read, 503 if not or while the server stops |
 //! | `GET /api/v1/extensions`, `/api/v1/extensions/{id}` | what is installed |
 //! | `POST /api/v1/extensions` | installs an extension: the folder or package `{"path"}` of the host; a package, as `application/octet-stream`; or the parts `package`, or `manifest` and `module`, of a `multipart/form-data` |
 //! | `POST /api/v1/extensions/inspect` | tells of such an extension without installing it, and of the one that is `installed` in its place |
@@ -42,7 +45,10 @@ mod feed;
 mod follow;
 mod history;
 mod jobs;
+mod metrics;
+mod openapi;
 mod request;
+mod schema;
 mod source;
 mod states;
 mod steer;
@@ -52,8 +58,9 @@ use std::sync::{Arc, OnceLock};
 
 use axum::{
     Json, Router,
+    body::Bytes,
     extract::{DefaultBodyLimit, State},
-    routing::{get, post},
+    routing::get,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
@@ -62,7 +69,7 @@ pub use error::ApiError;
 pub use extensions::describe;
 pub use jobs::BUNDLE_BYTES;
 
-use self::{feed::Feed, source::Source};
+use self::{error::ApiProblem, feed::Feed, metrics::Metrics, schema::Health, source::Source};
 use crate::{manager::Manager, store::StoreReader};
 
 /// Answers requests about the jobs and extensions of a data folder. Clones share it.
@@ -74,6 +81,7 @@ pub struct Api {
     room: Arc<Semaphore>,
     /// From when somebody first asks for it.
     feed: Arc<OnceLock<Arc<Feed>>>,
+    metrics: Metrics,
 }
 
 impl Api {
@@ -92,36 +100,17 @@ impl Api {
 
     fn of(source: Source) -> Self {
         let room = Arc::new(Semaphore::new(request::ROOM_MIB));
-        Self { source, closing: Arc::new(watch::Sender::new(false)), room, feed: Arc::default() }
+        let metrics = Metrics::new(&source);
+        Self { source, closing: Arc::new(watch::Sender::new(false)), room, feed: Arc::default(), metrics }
     }
 
     /// The routes.
     pub fn router(&self) -> Router {
-        let job = Router::new()
-            .route("/", get(jobs::show).delete(jobs::remove))
-            .route("/pause", post(steer::pause))
-            .route("/resume", post(steer::resume))
-            .route("/cancel", post(steer::cancel))
-            .route("/wait", get(steer::wait))
-            .route("/events", get(history::events))
-            .route("/logs", get(history::logs))
-            .route("/checkpoint", get(states::newest))
-            .route("/state", get(states::first))
-            .route("/bundle", get(jobs::export));
-        let extensions = Router::new()
-            .route("/", get(extensions::list).post(extensions::add))
-            .route("/inspect", post(extensions::inspect))
-            .route("/{id}", get(extensions::show).delete(extensions::remove))
-            .route("/{id}/reload", post(extensions::reload));
-        let v1 = Router::new()
-            .route("/health", get(health))
-            .route("/events", get(feed::all))
-            .route("/jobs", get(jobs::list).post(jobs::dispatch))
-            .route("/jobs/import", post(jobs::import))
-            .nest("/jobs/{id}", job)
-            .nest("/extensions", extensions);
-        Router::new()
-            .nest("/api/v1", v1)
+        let (router, description) = openapi::v1().split_for_parts();
+        let description = Bytes::from(openapi::json(&description));
+        let router = router.route("/api/v1/openapi.json", get(async || openapi::answer(description)));
+        let router = self.metrics.route(router);
+        router
             // Each route has a limit of its own.
             .layer(DefaultBodyLimit::disable())
             .fallback(error::no_route)
@@ -146,6 +135,13 @@ impl Api {
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "server",
+    summary = "That somebody is there, and what it has",
+    responses((status = 200, description = "It is", body = Health), (status = "default", description = "Refused", body = ApiProblem))
+)]
 async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
     let reader = api.source.reader().clone();
     let data = reader.path().parent().map(|folder| folder.display().to_string());

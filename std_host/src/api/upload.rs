@@ -12,6 +12,7 @@ use axum::{
 };
 use serde::Deserialize;
 use toehold::{Manifest, Uuid};
+use utoipa::ToSchema;
 
 use super::{Api, ApiError, request};
 use crate::{MANIFEST_FILE, PACKAGE_FILE};
@@ -32,11 +33,27 @@ pub(super) enum Upload {
 /// A folder that goes with this.
 pub(super) struct Folder(PathBuf);
 
-#[derive(Deserialize)]
+/// An extension on the host.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ExtensionPath)]
 #[serde(deny_unknown_fields)]
-struct Named {
+pub(super) struct Named {
     /// The extension's folder, its manifest, or its package, as an absolute path on the host.
+    #[schema(value_type = String)]
     path: PathBuf,
+}
+
+/// An extension's files: a package, or a manifest and a module.
+#[derive(ToSchema)]
+#[schema(as = ExtensionFiles)]
+#[allow(dead_code)]
+pub(super) struct Files {
+    #[schema(value_type = Option<String>, format = Binary)]
+    package: Option<Vec<u8>>,
+    #[schema(value_type = Option<String>, format = Binary)]
+    manifest: Option<Vec<u8>>,
+    #[schema(value_type = Option<String>, format = Binary)]
+    module: Option<Vec<u8>>,
 }
 
 impl Upload {

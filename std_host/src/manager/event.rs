@@ -1,8 +1,11 @@
 use serde::{Deserialize, Serialize};
 use toehold::{Progress, UnixMillis, Uuid};
+use utoipa::ToSchema;
+
+use super::schema;
 
 /// Something that happened to a job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobEvent {
     /// The job.
     pub job_id: Uuid,
@@ -17,7 +20,7 @@ pub struct JobEvent {
 }
 
 /// What happened to a job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -31,6 +34,7 @@ pub enum EventKind {
     /// It told how far it is.
     Progress {
         /// How far.
+        #[schema(value_type = schema::Progress)]
         progress: Progress,
         /// Items processed.
         items: u64,
@@ -93,6 +97,22 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// The words for all that can happen.
+    pub(super) const NAMES: [&str; 12] = [
+        "queued",
+        "running",
+        "progress",
+        "checkpoint",
+        "warning",
+        "paused",
+        "retry",
+        "upgraded",
+        "completed",
+        "failed",
+        "cancelled",
+        "removed",
+    ];
+
     /// The word for it.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -73,7 +73,7 @@ impl JobHandle {
     /// [`StoreError`] if the store can't be read.
     pub async fn events(&self, after: u64) -> Result<Events, StoreError> {
         // First to listen, then to read: so that nothing falls in between.
-        let live = self.inner.hub.subscribe();
+        let live = self.inner.hub.listen();
         let mut events = Events {
             inner: self.inner.clone(),
             job: self.id(),

@@ -22,6 +22,7 @@ mod entry;
 mod error;
 mod event;
 mod handle;
+mod hub;
 mod life;
 mod list;
 mod modules;
@@ -31,6 +32,7 @@ mod rate;
 mod recover;
 mod remove;
 mod retention;
+pub(crate) mod schema;
 mod services;
 mod status;
 mod steer;
@@ -63,6 +65,7 @@ pub(crate) use status::hex;
 
 use self::{
     entry::{Entry, Now, unix_now},
+    hub::Hub,
     modules::Modules,
     platform::Message,
     queue::Queue,
@@ -97,7 +100,7 @@ struct Inner {
     kept: Mutex<HashSet<([u8; 32], bool)>>,
     jobs: Mutex<Jobs>,
     workers: Vec<Sender<Message>>,
-    hub: broadcast::Sender<Arc<JobEvent>>,
+    hub: Hub,
     config: ManagerConfig,
     runtime: Mutex<Option<Runtime>>,
 }
@@ -117,9 +120,6 @@ struct Workers {
     inner: Arc<Inner>,
     threads: Vec<JoinHandle<()>>,
 }
-
-/// Events that may wait for one who listens, before it has to read them from the store.
-const HUB: usize = 4_096;
 
 impl Manager {
     /// Opens a data folder, and goes on with the jobs that it has: what was running runs again, what was paused stays
@@ -158,7 +158,7 @@ impl Manager {
             kept: Mutex::default(),
             jobs: Mutex::new(jobs),
             workers: senders,
-            hub: broadcast::channel(HUB).0,
+            hub: Hub::new(),
             config,
             runtime: Mutex::new(Some(runtime)),
         });
@@ -256,7 +256,12 @@ impl Manager {
     /// What happens to all jobs from now on.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Arc<JobEvent>> {
-        self.inner.hub.subscribe()
+        self.inner.hub.listen()
+    }
+
+    /// How many events of each kind there were since the manager was opened, by the kind's name.
+    pub fn event_counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.inner.hub.counts()
     }
 }
 
@@ -373,8 +378,7 @@ impl Inner {
             let data = serde_json::to_string(&event.kind).unwrap_or_default();
             self.store.append_event(entry.id, at, event.kind.name(), &data);
         }
-        // Nobody may be listening.
-        let _ = self.hub.send(Arc::new(event));
+        self.hub.tell(event);
     }
 
     /// Shows a job's state to those who wait for one, and tells of the event that made it. Under the entry's lock, so that

@@ -20,7 +20,7 @@ struct Sample {
 }
 
 /// How fast a job has been lately.
-#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Rate {
     /// Items a second.
     pub items_per_second: f64,

@@ -1,10 +1,12 @@
 use serde::{Deserialize, Serialize};
 use toehold::{JobRecord, JobState, LastWords, Report, UnixMillis, Uuid};
 
-use super::Rate;
+use utoipa::ToSchema;
+
+use super::{Rate, schema};
 
 /// How a job stands, for people and programs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[non_exhaustive]
 pub struct JobStatus {
     /// The job's id.
@@ -13,6 +15,7 @@ pub struct JobStatus {
     pub job: String,
     /// How it stands.
     #[serde(with = "state")]
+    #[schema(value_type = schema::JobState)]
     pub state: JobState,
     /// What it is asked for and has not come to yet: `pause` or `cancel`.
     pub wanted: Option<String>,
@@ -41,12 +44,14 @@ pub struct JobStatus {
     /// When it ended.
     pub ended_at: Option<UnixMillis>,
     /// What it tells of itself.
+    #[schema(value_type = schema::Report)]
     pub report: Report,
     /// How fast it is, while it runs.
     pub rate: Option<Rate>,
     /// Fuel that it has used.
     pub fuel_used: u64,
     /// What is left to say of a job that failed.
+    #[schema(value_type = Option<schema::LastWords>)]
     pub last_words: Option<LastWords>,
 }
 

@@ -58,9 +58,10 @@ impl Server {
     /// Answers on a TCP address, whom `access` lets in. Must be called within a tokio runtime.
     pub fn on_address(&mut self, listener: TcpListener, access: Access, tls: Option<Tls>) {
         let is_encrypted = tls.is_some();
-        let api = self.api.router().layer(middleware::from_fn_with_state(access.clone(), guard::token));
-        let router = Router::new()
-            .merge(api)
+        let router = self
+            .api
+            .router()
+            .layer(middleware::from_fn_with_state(access.clone(), guard::token))
             .layer(middleware::from_fn_with_state(access, guard::browser))
             .layer(middleware::from_fn_with_state(is_encrypted, headers::add));
         self.on(listen::NoDelay(listener), tls, router);

@@ -42,6 +42,18 @@ impl StoreReader {
         &self.path
     }
 
+    /// Bytes of the database's files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let log = |ending: &str| {
+            let mut path = self.path().as_os_str().to_owned();
+            path.push(ending);
+            path
+        };
+        let size = |path: &std::ffi::OsStr| std::fs::metadata(path).map_or(0, |found| found.len());
+        size(self.path().as_os_str()) + size(&log("-wal"))
+    }
+
     /// Whether the database is whole: reads all of it. The texts say what is wrong; there are none where nothing is.
     ///
     /// # Errors
