@@ -33,6 +33,8 @@ pub(super) struct Extension {
     memory_at_start_bytes: u64,
     imports: Vec<String>,
     exports: Vec<String>,
+    /// JSON Schema of its configuration, if its manifest has one.
+    config_schema: Option<Value>,
     /// What is odd about it, and what it asks for and does not get.
     warnings: Vec<String>,
     /// Only where it was looked at: the one that is installed in its place.
@@ -59,6 +61,8 @@ struct Job {
     resumable: bool,
     /// Whether the guest registered it itself.
     registered: bool,
+    /// JSON Schema of its state, if its manifest has one.
+    state_schema: Option<Value>,
 }
 
 #[derive(ToSchema)]

@@ -29,3 +29,5 @@ mod serve;
 mod signing;
 mod support;
 mod wasm_extension_test;
+#[cfg(unix)]
+mod web;
