@@ -5,6 +5,7 @@ use toehold::{Checkpoint, JobStart, Limits, Registry, StartError, Trust, Uuid};
 use crate::{
     CheckpointFolder, ExtensionError, ExtensionManager, GrantOptions, JobHandle, Operations,
     handle::Shared,
+    operations::LazyRuntime,
     worker::{StdPlatform, work},
 };
 
@@ -42,6 +43,8 @@ pub struct Host {
     registry: Registry,
     slice: u64,
     started: Instant,
+    /// For operations that are futures.
+    runtime: Arc<LazyRuntime>,
 }
 
 /// A job to be dispatched, by its full name `EXTENSION_ID:NAME`.
@@ -117,6 +120,7 @@ impl Host {
             registry: Registry::default(),
             slice,
             started: Instant::now(),
+            runtime: Arc::default(),
         }
     }
 
@@ -182,6 +186,7 @@ impl Host {
             self.operations.clone(),
             grants.clone(),
             context.clone(),
+            self.runtime.clone(),
         );
         let slice = self.slice;
         thread::Builder::new()

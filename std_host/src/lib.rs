@@ -51,7 +51,7 @@ pub use extensions::{
 };
 pub use handle::{Ended, JobHandle, JobStatus};
 pub use host::{Dispatch, DispatchError, Host, HostConfig};
-pub use operations::{CallContext, FileAccess, Grants, Operations};
+pub use operations::{AsyncContext, CallContext, FileAccess, Grants, Operations};
 pub use store::{SqliteStore, StoreOptions};
 pub use toehold;
 

@@ -12,14 +12,14 @@ use std::{
 };
 
 use toehold::{
-    Call, CallKey, Called, Commit, Failure, FailureCause, Fault, Job, JobContext, NotDurable, Outcome,
-    Platform, Reply, StartError, Stopped, run,
+    Call, CallKey, Called, Commit, Failure, FailureCause, Fault, Interrupt, Job, JobContext, NotDurable,
+    Outcome, Platform, Reply, StartError, Stopped, run,
 };
 
 use crate::{
     CheckpointFolder,
     handle::{Ended, Shared},
-    operations::{CallContext, Grants, Operations},
+    operations::{AsyncContext, CallContext, Grants, LazyRuntime, Operations, Task, Way, cancelled},
 };
 
 /// Runs a job to its end on the calling thread.
@@ -88,14 +88,23 @@ struct Operator {
     operations: Operations,
     grants: Arc<Grants>,
     context: Arc<JobContext>,
+    /// For operations that are futures; all jobs of a host share it.
+    runtime: Arc<LazyRuntime>,
     /// The thread, once there was a call.
     desk: Option<Desk>,
-    /// The call that the thread is at.
-    pending: Option<CallKey>,
+    /// The call that is under way.
+    pending: Option<Pending>,
+}
+
+enum Pending {
+    /// The thread is at it.
+    OnDesk(CallKey),
+    /// A future is.
+    Running { key: CallKey, replies: Receiver<Reply>, _task: Task },
 }
 
 struct Desk {
-    calls: Sender<Call>,
+    calls: Sender<Arc<Call>>,
     replies: Receiver<Reply>,
 }
 
@@ -107,8 +116,9 @@ impl StdPlatform {
         operations: Operations,
         grants: Arc<Grants>,
         context: Arc<JobContext>,
+        runtime: Arc<LazyRuntime>,
     ) -> Self {
-        let operator = Operator { operations, grants, context, desk: None, pending: None };
+        let operator = Operator { operations, grants, context, runtime, desk: None, pending: None };
         Self { started, shared, checkpoints, operator }
     }
 
@@ -147,39 +157,67 @@ impl Platform for StdPlatform {
 }
 
 impl Operator {
-    fn poll(&mut self, call: &Call, shared: &Arc<Shared>) -> Poll<Reply> {
-        if self.pending != Some(call.key) {
-            let desk = match self.desk.take() {
-                Some(desk) => desk,
-                None => match self.open(shared) {
-                    Ok(desk) => desk,
-                    Err(error) => {
-                        return Poll::Ready(Err(format!("{}: no thread for it: {error}", call.method)));
-                    }
-                },
-            };
-            if desk.calls.send(call.clone()).is_err() {
-                return Poll::Ready(Err(format!("{}: its thread has ended", call.method)));
-            }
-            self.desk = Some(desk);
-            self.pending = Some(call.key);
-        }
-        let received =
-            self.desk.as_ref().map_or(Err(TryRecvError::Disconnected), |desk| desk.replies.try_recv());
-        let reply = match received {
-            Ok(reply) => reply,
-            Err(TryRecvError::Empty) => return Poll::Pending,
-            Err(TryRecvError::Disconnected) => {
-                self.desk = None;
-                Err(format!("{}: its thread has ended", call.method))
-            }
+    fn poll(&mut self, call: &Arc<Call>, shared: &Arc<Shared>) -> Poll<Reply> {
+        let pending = match self.pending.take() {
+            Some(pending) if pending.key() == call.key => pending,
+            _ => match self.begin(call, shared) {
+                Ok(pending) => pending,
+                Err(error) => return Poll::Ready(Err(format!("{}: {error}", call.method))),
+            },
         };
-        self.pending = None;
-        Poll::Ready(reply)
+        let received = match &pending {
+            Pending::OnDesk(_) => {
+                self.desk.as_ref().map_or(Err(TryRecvError::Disconnected), |desk| desk.replies.try_recv())
+            }
+            Pending::Running { replies, .. } => replies.try_recv(),
+        };
+        match (received, &pending) {
+            (Ok(reply), _) => Poll::Ready(reply),
+            // A future can be dropped at any time, so that a job that is cancelled need not wait for it.
+            (Err(TryRecvError::Empty), Pending::Running { .. })
+                if self.context.control().interrupt() == Interrupt::Cancel =>
+            {
+                Poll::Ready(cancelled(&call.method))
+            }
+            (Err(TryRecvError::Empty), _) => {
+                self.pending = Some(pending);
+                Poll::Pending
+            }
+            (Err(TryRecvError::Disconnected), Pending::OnDesk(_)) => {
+                self.desk = None;
+                Poll::Ready(Err(format!("{}: its thread has ended", call.method)))
+            }
+            (Err(TryRecvError::Disconnected), Pending::Running { .. }) => {
+                Poll::Ready(Err(format!("{}: it was dropped", call.method)))
+            }
+        }
+    }
+
+    fn begin(&mut self, call: &Arc<Call>, shared: &Arc<Shared>) -> Result<Pending, String> {
+        if self.operations.way(&call.method) == Way::Async {
+            let runtime = self.runtime.handle().map_err(|error| format!("no runtime for it: {error}"))?;
+            let (replies_out, replies) = mpsc::channel();
+            let shared = shared.clone();
+            let reply_to = move |reply| {
+                // The job may have ended.
+                let _ = replies_out.send(reply);
+                shared.signal().raise();
+            };
+            let context = AsyncContext::new(call.clone(), self.grants.clone(), Some(self.context.clone()));
+            let task = Task::spawn(&runtime, &self.operations, context, reply_to);
+            return Ok(Pending::Running { key: call.key, replies, _task: task });
+        }
+        let desk = match self.desk.take() {
+            Some(desk) => desk,
+            None => self.open(shared).map_err(|error| format!("no thread for it: {error}"))?,
+        };
+        desk.calls.send(call.clone()).map_err(|_| "its thread has ended")?;
+        self.desk = Some(desk);
+        Ok(Pending::OnDesk(call.key))
     }
 
     fn open(&self, shared: &Arc<Shared>) -> std::io::Result<Desk> {
-        let (calls, calls_in) = mpsc::channel::<Call>();
+        let (calls, calls_in) = mpsc::channel::<Arc<Call>>();
         let (replies_out, replies) = mpsc::channel();
         let (operations, grants) = (self.operations.clone(), self.grants.clone());
         let (context, shared) = (self.context.clone(), shared.clone());
@@ -194,5 +232,13 @@ impl Operator {
             }
         })?;
         Ok(Desk { calls, replies })
+    }
+}
+
+impl Pending {
+    fn key(&self) -> CallKey {
+        match self {
+            Self::OnDesk(key) | Self::Running { key, .. } => *key,
+        }
     }
 }

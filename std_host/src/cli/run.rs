@@ -58,6 +58,9 @@ pub(crate) struct RunArgs {
     /// extension's folder; can be given again
     #[arg(long, value_name = "DIR")]
     allow_dir: Vec<PathBuf>,
+    /// A folder that the job may read and write if its manifest names it, or one inside it; can be given again
+    #[arg(long, value_name = "DIR")]
+    allow_write_dir: Vec<PathBuf>,
     /// What `query:config.get` gives, instead of the extension's config.json
     #[arg(long, value_name = "JSON|@FILE")]
     config: Option<String>,
@@ -140,9 +143,13 @@ fn prepare(args: &RunArgs) -> Result<Prepared, String> {
     config.limits = Limits { fuel_per_job: args.fuel.unwrap_or(u64::MAX), ..Limits::default() };
     config.grants = GrantOptions {
         folders: args.allow_dir.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
+        write_folders: args.allow_write_dir.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
+        // Its checkpoints.
+        protected: vec![absolute(&config.data)?],
         config: args.config.as_deref().map(|text| input::json("--config", text)).transpose()?,
     };
-    let mut resume_with = folder_arguments(&config.grants.folders);
+    let mut resume_with = folder_arguments("--allow-dir", &config.grants.folders);
+    resume_with.extend(folder_arguments("--allow-write-dir", &config.grants.write_folders));
     resume_with.extend(["--data".to_owned(), absolute(&config.data)?.display().to_string()]);
     let host = Host::new(config);
     let job = match &args.resume {
@@ -158,8 +165,8 @@ fn prepare(args: &RunArgs) -> Result<Prepared, String> {
     Ok(Prepared { host, job, resume_with })
 }
 
-fn folder_arguments(folders: &[PathBuf]) -> Vec<String> {
-    folders.iter().flat_map(|folder| ["--allow-dir".to_owned(), folder.display().to_string()]).collect()
+fn folder_arguments(flag: &str, folders: &[PathBuf]) -> Vec<String> {
+    folders.iter().flat_map(|folder| [flag.to_owned(), folder.display().to_string()]).collect()
 }
 
 fn dispatch(host: &Host, args: &RunArgs) -> Result<JobHandle, String> {

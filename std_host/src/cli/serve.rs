@@ -58,6 +58,10 @@ pub(crate) struct ServeArgs {
     /// A folder that every extension may read by its absolute path; can be given again [env: TOEHOLD_ALLOW_DIR]
     #[arg(long, value_name = "DIR")]
     allow_dir: Vec<PathBuf>,
+    /// A folder that extensions whose manifests name it, or one inside it, may read and write; can be given again [env:
+    /// TOEHOLD_ALLOW_WRITE_DIR]
+    #[arg(long, value_name = "DIR")]
+    allow_write_dir: Vec<PathBuf>,
     #[command(flatten)]
     web: web::WebArgs,
     /// Print a line of JSON once it is ready
@@ -127,35 +131,57 @@ impl ServeArgs {
         let mut config = config(&data, &settings)?;
         let web = self.web.web(&settings)?;
         // Only where jobs run. With one that is not there, no extension could be loaded.
-        config.grants.folders = self.folders()?.or(settings.allow_dir).unwrap_or_default();
-        for folder in &config.grants.folders {
-            let found = std::fs::metadata(folder).map(|found| found.is_dir());
-            let wrong = match found {
-                Ok(true) => continue,
-                Ok(false) => "is no folder".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            let message = format!("--allow-dir, allow_dir: {}: {wrong}", folder.display());
-            return Err(Problem::new("settings", message));
-        }
+        let read = folders(&self.allow_dir, "TOEHOLD_ALLOW_DIR")?.or(settings.allow_dir);
+        config.grants.folders = usable("allow-dir, allow_dir", read)?;
+        let write = folders(&self.allow_write_dir, "TOEHOLD_ALLOW_WRITE_DIR")?.or(settings.allow_write_dir);
+        config.grants.write_folders = usable("allow-write-dir, allow_write_dir", write)?;
+        not_ours(&config)?;
         Ok((config, web))
     }
+}
 
-    /// The folders of the flags, else those of the variable, which separates them as `PATH` does.
-    fn folders(&self) -> Result<Option<Vec<PathBuf>>, Problem> {
-        let folders: Vec<PathBuf> = match std::env::var_os("TOEHOLD_ALLOW_DIR") {
-            Some(folders) if self.allow_dir.is_empty() => {
-                std::env::split_paths(&folders).filter(|path| !path.as_os_str().is_empty()).collect()
-            }
-            _ => self.allow_dir.clone(),
+/// The folders of the flags, else those of the variable, which separates them as `PATH` does.
+fn folders(given: &[PathBuf], variable: &str) -> Result<Option<Vec<PathBuf>>, Problem> {
+    let folders: Vec<PathBuf> = match std::env::var_os(variable) {
+        Some(folders) if given.is_empty() => {
+            std::env::split_paths(&folders).filter(|path| !path.as_os_str().is_empty()).collect()
+        }
+        _ => given.to_vec(),
+    };
+    let absolute = |path: &PathBuf| {
+        std::path::absolute(path)
+            .map_err(|error| Problem::new("settings", format!("{}: {error}", path.display())))
+    };
+    let folders = folders.iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(folders).filter(|folders| !folders.is_empty()))
+}
+
+/// Refuses a folder that is not there: with it, no extension could be loaded.
+fn usable(setting: &str, folders: Option<Vec<PathBuf>>) -> Result<Vec<PathBuf>, Problem> {
+    let folders = folders.unwrap_or_default();
+    for folder in &folders {
+        let found = std::fs::metadata(folder).map(|found| found.is_dir());
+        let wrong = match found {
+            Ok(true) => continue,
+            Ok(false) => "is no folder".to_owned(),
+            Err(error) => error.to_string(),
         };
-        let absolute = |path: &PathBuf| {
-            std::path::absolute(path)
-                .map_err(|error| Problem::new("settings", format!("{}: {error}", path.display())))
-        };
-        let folders = folders.iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(folders).filter(|folders| !folders.is_empty()))
+        return Err(Problem::new("settings", format!("--{setting}: {}: {wrong}", folder.display())));
     }
+    Ok(folders)
+}
+
+/// Refuses to let anybody write into the data folder: who may could change extensions and jobs.
+fn not_ours(config: &ManagerConfig) -> Result<(), Problem> {
+    // A data folder that is not there yet is made, and protected then.
+    let Ok(data) = std::fs::canonicalize(&config.data) else { return Ok(()) };
+    let inside = |folder: &&PathBuf| std::fs::canonicalize(folder).is_ok_and(|real| real.starts_with(&data));
+    let Some(folder) = config.grants.write_folders.iter().find(inside) else { return Ok(()) };
+    let message = format!(
+        "--allow-write-dir, allow_write_dir: {}: lies in the data folder, where no extension may write; name another",
+        folder.display()
+    );
+    Err(Problem::new("settings", message))
 }
 
 #[cfg(not(unix))]

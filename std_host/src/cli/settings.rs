@@ -102,6 +102,7 @@ pub(crate) struct Settings {
     #[serde(default, deserialize_with = "duration")]
     pub(crate) keep_for: Option<Duration>,
     pub(crate) allow_dir: Option<Vec<PathBuf>>,
+    pub(crate) allow_write_dir: Option<Vec<PathBuf>>,
     #[serde(default, deserialize_with = "listen")]
     pub(crate) listen: Option<Listen>,
     pub(crate) token_file: Option<PathBuf>,
@@ -158,9 +159,11 @@ impl Settings {
             format!("{}:{line}: {}", path.display(), error.message())
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let Self { data, extensions, allow_dir, token_file, tls_cert, tls_key, .. } = &mut settings;
+        let Self { data, extensions, allow_dir, allow_write_dir, token_file, tls_cert, tls_key, .. } =
+            &mut settings;
         let paths = [data, extensions, token_file, tls_cert, tls_key].into_iter().flatten();
-        for path in paths.chain(allow_dir.iter_mut().flatten()) {
+        let folders = [allow_dir, allow_write_dir].into_iter().flatten().flatten();
+        for path in paths.chain(folders) {
             *path = folder.join(&path);
         }
         Ok(settings)

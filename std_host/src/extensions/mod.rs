@@ -23,7 +23,7 @@ pub use self::{
     files::{CONFIG_FILE, MANIFEST_FILE},
     signed::PACKAGE_FILE,
 };
-use crate::operations::{FileAccess, Grants};
+use crate::operations::{FileAccess, FileGrants, Grants};
 
 /// Loads the extensions of a folder, one in each folder inside it, and holds them by id.
 ///
@@ -42,6 +42,11 @@ pub struct ExtensionManager {
 pub struct GrantOptions {
     /// Folders that every extension may read.
     pub folders: Vec<PathBuf>,
+    /// Folders that an extension may read and write if its manifest names them, or folders in them.
+    pub write_folders: Vec<PathBuf>,
+    /// Folders in which no extension may write, whatever else is granted. A manager's own folders are among them, and each
+    /// extension's folder for itself.
+    pub protected: Vec<PathBuf>,
     /// The configuration of all extensions; `None` for the `config.json` beside each manifest.
     pub config: Option<Value>,
 }
@@ -335,10 +340,14 @@ impl ExtensionManager {
         config: Value,
     ) -> Result<Installed, ExtensionError> {
         let permissions = files.manifest.permissions();
-        let access =
-            FileAccess::new(&files.folder, &permissions.file_access, &self.options.folders).map_err(
-                |error| ExtensionError::FileAccess { path: files.folder.clone(), reason: error.to_string() },
-            )?;
+        let granted = FileGrants {
+            read: &self.options.folders,
+            write: &self.options.write_folders,
+            protected: &self.options.protected,
+        };
+        let access = FileAccess::new(&files.folder, &permissions.file_access, granted).map_err(|error| {
+            ExtensionError::FileAccess { path: files.folder.clone(), reason: error.to_string() }
+        })?;
         let extension = match old {
             Some(old) => old.reload(files.manifest.clone(), &files.module, &self.limits),
             None => Extension::load(files.manifest.clone(), &files.module, &self.limits),

@@ -48,7 +48,7 @@ use std::{
 
 use toehold::{JobState, LogLevel, LogLine, Registry, Trust, Uuid};
 use tokio::{
-    runtime::Runtime,
+    runtime::{Handle, Runtime},
     sync::{broadcast, oneshot},
 };
 
@@ -130,13 +130,14 @@ impl Manager {
     /// changed then.
     pub fn open(config: ManagerConfig) -> Result<Self, ManagerError> {
         let store = SqliteStore::open(&config.data, config.store)?;
-        let extensions =
-            ExtensionManager::new(config.extensions_folder(), config.limits.clone(), config.grants.clone())
-                .with_trust(config.trust.clone());
+        let mut grants = config.grants.clone();
+        grants.protected.extend([config.data.clone(), config.extensions_folder()]);
+        let extensions = ExtensionManager::new(config.extensions_folder(), config.limits.clone(), grants)
+            .with_trust(config.trust.clone());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("toehold-operations")
-            .enable_time()
+            .enable_all()
             .build()
             .map_err(ManagerError::Thread)?;
         let (senders, receivers): (Vec<_>, Vec<_>) =
@@ -351,6 +352,12 @@ impl Inner {
         if let Some(runtime) = &*self.runtime.lock().unwrap_or_else(PoisonError::into_inner) {
             runtime.spawn_blocking(work);
         }
+    }
+
+    /// Where operations that are futures run, unless the manager is gone.
+    pub(super) fn runtime(&self) -> Option<Handle> {
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        runtime.as_ref().map(|runtime| runtime.handle().clone())
     }
 
     /// Has something done in a while, unless the manager is gone.

@@ -8,11 +8,16 @@ use std::{
 };
 
 use toehold::{
-    Call, CallKey, Called, Change, Commit, Job, JobContext, Millis, NotDurable, Platform, Reply, Uuid,
+    Call, CallKey, Called, Change, Commit, Interrupt, Job, JobContext, Millis, NotDurable, Platform, Reply,
+    Uuid,
 };
 
 use super::{Inner, entry::Entry, services};
-use crate::{Grants, operations::CallContext, store::StoreError};
+use crate::{
+    Grants,
+    operations::{AsyncContext, CallContext, Task, Way, cancelled},
+    store::StoreError,
+};
 
 /// What a worker is told.
 pub(super) enum Message {
@@ -49,8 +54,16 @@ struct Pending {
 
 enum Answering {
     Pending,
+    /// By a future, which is dropped with this.
+    Running {
+        _task: Task,
+        context: Arc<JobContext>,
+    },
     Ready(Reply),
-    Asleep { until: Millis, ms: u64 },
+    Asleep {
+        until: Millis,
+        ms: u64,
+    },
 }
 
 enum Committing {
@@ -145,6 +158,10 @@ impl Platform for WorkerPlatform {
                 job.entry.lock().record.sleep = None;
                 Called::Ready(Ok(format!("{{\"slept_ms\":{ms}}}").into_bytes()))
             }
+            // A future can be dropped at any time, so that a job that is cancelled need not wait for it.
+            Answering::Running { context, .. } if context.control().interrupt() == Interrupt::Cancel => {
+                Called::Ready(cancelled(&call.method))
+            }
             waiting => {
                 let called = match waiting {
                     Answering::Asleep { until, .. } => Called::Until(until),
@@ -220,27 +237,31 @@ fn start(
     now: Millis,
 ) -> Answering {
     let key = call.key;
-    let reply_to = {
-        let messages = messages.clone();
-        move |reply: Reply| {
-            let _ = messages.send(Message::Replied(key, reply));
-        }
+    let messages = messages.clone();
+    let reply_to = move |reply: Reply| {
+        let _ = messages.send(Message::Replied(key, reply));
     };
-    match services::start(manager, &job.entry, call, now, reply_to) {
+    match services::start(manager, &job.entry, call, now, reply_to.clone()) {
         services::Started::Ready(reply) => Answering::Ready(reply),
         services::Started::Asleep { until, ms } => Answering::Asleep { until, ms },
         services::Started::Pending => Answering::Pending,
         services::Started::NotOurs => {
-            if manager.operations.is_instant(&call.method) {
+            let way = manager.operations.way(&call.method);
+            if way == Way::Instant {
                 return Answering::Ready(manager.operations.carry_out(&CallContext::new(call, &job.grants)));
             }
             let Some(context) = job.entry.lock().context.clone() else { return Answering::Pending };
-            let (operations, grants) = (manager.operations.clone(), job.grants.clone());
-            let (call, messages) = (call.clone(), messages.clone());
+            let (grants, call) = (job.grants.clone(), call.clone());
+            if way == Way::Async {
+                let Some(runtime) = manager.runtime() else { return Answering::Pending };
+                let of_call = AsyncContext::new(call, grants, Some(context.clone()));
+                let task = Task::spawn(&runtime, &manager.operations, of_call, reply_to);
+                return Answering::Running { _task: task, context };
+            }
+            let operations = manager.operations.clone();
             manager.spawn_blocking(move || {
-                let reply =
-                    operations.carry_out(&CallContext::new(&call, &grants).with_control(context.control()));
-                let _ = messages.send(Message::Replied(call.key, reply));
+                let context = CallContext::new(&call, &grants).with_control(context.control());
+                reply_to(operations.carry_out(&context));
             });
             Answering::Pending
         }

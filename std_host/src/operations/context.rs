@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use serde_json::Value;
-use toehold::{Call, CallKey, Control, Interrupt, Uuid};
+use toehold::{Call, CallKey, Control, Interrupt, JobContext, Uuid};
 
 use super::FileAccess;
 
@@ -8,7 +10,7 @@ use super::FileAccess;
 pub struct Grants {
     /// Its configuration, which `query:config.get` reads; null for none.
     pub config: Value,
-    /// The folders whose files it may read.
+    /// The folders whose files it may read and write.
     pub files: FileAccess,
 }
 
@@ -21,6 +23,11 @@ pub struct CallContext<'a> {
 }
 
 impl<'a> CallContext<'a> {
+    /// What outlives the call, without a way to hear that the job is asked to stop.
+    pub(super) fn to_async(self) -> AsyncContext {
+        AsyncContext::new(Arc::new(self.call.clone()), Arc::new(self.grants.clone()), None)
+    }
+
     /// A call of an extension that has these grants. Nobody can interrupt it.
     #[must_use]
     pub fn new(call: &'a Call, grants: &'a Grants) -> Self {
@@ -64,7 +71,7 @@ impl<'a> CallContext<'a> {
         &self.grants.config
     }
 
-    /// The files that the extension may read.
+    /// The files that the extension may read and write.
     #[must_use]
     pub fn files(&self) -> &'a FileAccess {
         &self.grants.files
@@ -75,6 +82,32 @@ impl<'a> CallContext<'a> {
     #[must_use]
     pub fn interrupt(&self) -> Interrupt {
         self.control.map_or(Interrupt::None, Control::interrupt)
+    }
+}
+
+/// The same for an operation that is a future: it may be kept for as long as that lives.
+#[derive(Clone, Debug)]
+pub struct AsyncContext {
+    pub(super) call: Arc<Call>,
+    grants: Arc<Grants>,
+    job: Option<Arc<JobContext>>,
+}
+
+impl AsyncContext {
+    /// A call of an extension that has these grants, by a job that is asked to stop through its context, if there is one.
+    #[must_use]
+    pub fn new(call: Arc<Call>, grants: Arc<Grants>, job: Option<Arc<JobContext>>) -> Self {
+        Self { call, grants, job }
+    }
+
+    /// All there is to know of the call.
+    #[must_use]
+    pub fn get(&self) -> CallContext<'_> {
+        let context = CallContext::new(&self.call, &self.grants);
+        match &self.job {
+            Some(job) => context.with_control(job.control()),
+            None => context,
+        }
     }
 }
 

@@ -1,11 +1,12 @@
-use std::{
-    fs::{self, Metadata},
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallContext, FileAccess, FileError, payload::shortened};
+use super::{
+    CallContext, FileAccess, FileError,
+    payload::shortened,
+    resolve::{Found, What},
+};
 
 /// Entries of a folder that can be listed. The reply of this many still fits into a guest's memory.
 const MAX_ENTRIES: usize = 10_000;
@@ -65,23 +66,19 @@ fn entries(files: &FileAccess, path: &str, limit: usize) -> Result<Output, Strin
 }
 
 fn described(files: &FileAccess, folder: &Path, name: String) -> Entry {
-    let metadata = where_it_leads(files, folder, &name).and_then(|path| fs::symlink_metadata(path).ok());
-    let kind = metadata.as_ref().map_or(Kind::Other, |metadata| match metadata {
-        file if file.is_file() => Kind::File,
-        folder if folder.is_dir() => Kind::Folder,
-        _ => Kind::Other,
-    });
-    let size = metadata.filter(|_| kind == Kind::File).as_ref().map_or(0, Metadata::len);
+    // An error for a link that leaves the allowed folders, and for what has just been removed.
+    let (kind, size) = match files.walk(folder.to_owned(), Path::new(&name)) {
+        Ok(Found { what: What::Folder(_), .. }) => (Kind::Folder, 0),
+        Ok(Found { what: What::Entry(_, found), .. }) if found.is_file() => (Kind::File, found.len()),
+        _ => (Kind::Other, 0),
+    };
     Entry { name, kind, size }
-}
-
-/// None for a link that leaves the allowed folders or leads nowhere, and for what has just been removed.
-fn where_it_leads(files: &FileAccess, folder: &Path, name: &str) -> Option<PathBuf> {
-    files.walk(folder.to_owned(), Path::new(name)).ok()
 }
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::fs;
+
     use serde_json::{Value, json};
 
     use super::{

@@ -6,12 +6,13 @@
 //! ```
 //!
 //! A call that arrives here went through the manifest's permissions and the host's limits already. An operation is a
-//! function of a [`CallContext`] and its input; [`Operations::register`] adds one, typed by serde. [`Grants`] are what
-//! the operator gives one extension: its configuration, and the folders that it may read ([`FileAccess`]).
+//! function of a [`CallContext`] and its input; [`Operations::register`] adds one, typed by serde, and
+//! [`Operations::register_async`] one that is a future. [`Grants`] are what the operator gives one extension: its
+//! configuration, and the folders that it may read and write ([`FileAccess`]).
 //!
 //! # The operations that are built in
 //!
-//! All of them are queries: they change nothing outside the job. Numbers are integers, `data` and `bytes` are standard
+//! All but `action:fs.write` are queries: they change nothing outside the job. Numbers are integers, `data` and `bytes` are standard
 //! base64 with padding. Keys that an operation does not know are ignored.
 //!
 //! | method | input | output |
@@ -22,28 +23,35 @@
 //! | `query:config.get` | `{"key": "a.b"}`; no key for all | `{"value": …}`, null where nothing is set |
 //! | `query:fs.list` | `{"path": "samples"}` | `{"entries": [{"name", "kind", "size"}], "skipped": 0}` |
 //! | `query:fs.read` | `{"path": "samples/a.txt", "offset": 0, "length": 32768}` | `{"data": "…", "size": 123}` |
+//! | `action:fs.write` | `{"path": "/srv/out/a.txt", "data": "…", "offset": 0}` | `{"size": 123}`: of the whole file |
 //!
 //! - `fs.list`: sorted by the bytes of `name`. `kind` is `file`, `folder` or `other`; a symbolic link counts as what it
 //!   leads to, or as `other` where it leads out of the allowed folders or nowhere. `size` is in bytes, 0 for all that
 //!   is no file. `skipped` counts names that are not UTF-8. A folder of more than 10,000 entries is an error.
 //! - `fs.read`: at most 1 MiB (1,048,576 bytes) in one call; more is an error. `offset` is 0 if it is left out, `length`
 //!   1 MiB. `size` is the whole file's, in bytes. The data ends at `size`, and is empty from there on.
+//! - `fs.write`: at most 1 MiB in one call. Without `offset` the whole file is replaced in one go, with it the bytes are
+//!   written there, and `offset` may not be beyond the file's end. Durable before the reply; twice is as good as once.
 
 mod config;
 mod context;
 mod file_access;
 mod fs_list;
 mod fs_read;
+mod fs_write;
 mod payload;
 mod ping;
 mod random;
 mod resolve;
 mod table;
+mod task;
 #[cfg(test)]
 mod testing;
 mod time;
 
-pub use context::{CallContext, Grants};
-pub use file_access::{FileAccess, FileAccessError, RefusalReason, RefusedFolder};
+pub use context::{AsyncContext, CallContext, Grants};
+pub use file_access::{FileAccess, FileAccessError, FileGrants, RefusalReason, RefusedFolder};
 pub use resolve::FileError;
+pub(crate) use table::Way;
 pub use table::{Operations, RegisterError};
+pub(crate) use task::{LazyRuntime, Task, cancelled};

@@ -2,14 +2,16 @@ use std::{
     any::Any,
     collections::BTreeMap,
     fmt,
+    future::Future,
     panic::{self, AssertUnwindSafe},
     sync::Arc,
 };
 
+use futures_util::{FutureExt, future::BoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use toehold::{Call, Reply};
 
-use super::{CallContext, config, fs_list, fs_read, payload, ping, random, time};
+use super::{AsyncContext, CallContext, config, fs_list, fs_read, fs_write, payload, ping, random, time};
 
 /// How many edits from a known method a mistyped one may be to be asked about.
 const NEAR_EDITS: usize = 3;
@@ -32,11 +34,26 @@ const NEAR_EDITS: usize = 3;
 #[derive(Clone)]
 pub struct Operations(Arc<BTreeMap<String, Operation>>);
 
+/// How an operation is carried out.
 #[derive(Clone)]
-struct Operation {
-    carry_out: Arc<dyn Fn(&CallContext<'_>) -> Reply + Send + Sync>,
+enum Operation {
     /// It never waits for anything, so that it needs no thread of its own.
-    instant: bool,
+    Instant(Arc<dyn Fn(&CallContext<'_>) -> Reply + Send + Sync>),
+    /// It holds a thread for as long as it takes.
+    Blocking(Arc<dyn Fn(&CallContext<'_>) -> Reply + Send + Sync>),
+    /// It is a future, which holds none while it waits.
+    Async(Arc<dyn Fn(AsyncContext) -> BoxFuture<'static, Reply> + Send + Sync>),
+}
+
+/// How an operation has to be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By [`Operations::carry_out`], at once and on any thread. One that is not there says so at once.
+    Instant,
+    /// By [`Operations::carry_out`], on a thread that may wait.
+    Blocking,
+    /// By [`Operations::carry_out_async`].
+    Async,
 }
 
 /// Why an operation was not registered.
@@ -64,12 +81,13 @@ impl Operations {
     #[must_use]
     pub fn built_in() -> Self {
         let mut operations = Self::empty();
-        operations.insert("query:ping", true, ping::ping);
-        operations.insert("query:time.now", true, time::now);
-        operations.insert("query:random.bytes", true, random::bytes);
-        operations.insert("query:config.get", true, config::get);
-        operations.insert("query:fs.list", false, fs_list::list);
-        operations.insert("query:fs.read", false, fs_read::read);
+        operations.insert("query:ping", Operation::Instant, ping::ping);
+        operations.insert("query:time.now", Operation::Instant, time::now);
+        operations.insert("query:random.bytes", Operation::Instant, random::bytes);
+        operations.insert("query:config.get", Operation::Instant, config::get);
+        operations.insert("query:fs.list", Operation::Blocking, fs_list::list);
+        operations.insert("query:fs.read", Operation::Blocking, fs_read::read);
+        operations.insert("action:fs.write", Operation::Blocking, fs_write::write);
         operations
     }
 
@@ -91,20 +109,72 @@ impl Operations {
         Out: Serialize,
         E: fmt::Display,
     {
+        self.check(method)?;
+        self.insert(method, Operation::Blocking, operation);
+        Ok(self)
+    }
+
+    /// Adds an operation that is a future, for what waits long or in great numbers: it holds no thread meanwhile. Input,
+    /// output and errors are those of [`Operations::register`].
+    ///
+    /// The future runs on a tokio runtime of the host, with time and network, where it must not block: for that there is
+    /// [`Operations::register`], or tokio's `spawn_blocking`. It is dropped where it stands when the host closes, and when
+    /// the job is cancelled, which so need not wait for it; the guest then hears that its call was cut off. A job that is
+    /// paused waits, unless the operation looks at [`CallContext::interrupt`].
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use std_host::operations::{AsyncContext, Operations};
+    /// #[derive(serde::Deserialize)]
+    /// struct Order {
+    ///     item: String,
+    /// }
+    ///
+    /// let mut operations = Operations::built_in();
+    /// operations.register_async("action:order", |context: AsyncContext, order: Order| async move {
+    ///     // A shop that has seen the key before does not take the order a second time.
+    ///     let key = context.get().key().to_string();
+    ///     tokio::time::sleep(Duration::from_millis(1)).await;
+    ///     if order.item.is_empty() { Err("an order needs an item") } else { Ok(format!("{}: {key}", order.item)) }
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A method that is no name, or that is taken.
+    pub fn register_async<In, Out, E, F>(
+        &mut self,
+        method: &str,
+        operation: impl Fn(AsyncContext, In) -> F + Send + Sync + 'static,
+    ) -> Result<&mut Self, RegisterError>
+    where
+        In: DeserializeOwned,
+        Out: Serialize,
+        E: fmt::Display,
+        F: Future<Output = Result<Out, E>> + Send + 'static,
+    {
+        self.check(method)?;
+        self.insert_async(method, operation);
+        Ok(self)
+    }
+
+    fn check(&self, method: &str) -> Result<(), RegisterError> {
         if method.is_empty() || method.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(RegisterError::Method(method.to_owned()));
         }
         if self.0.contains_key(method) {
             return Err(RegisterError::Duplicate(method.to_owned()));
         }
-        self.insert(method, false, operation);
-        Ok(self)
+        Ok(())
     }
 
-    /// Whether an operation never waits for anything, so that it needs no thread of its own. One that is not there says
-    /// so at once.
-    pub(crate) fn is_instant(&self, method: &str) -> bool {
-        self.0.get(method).is_none_or(|operation| operation.instant)
+    /// How a call of this method has to be carried out.
+    pub(crate) fn way(&self, method: &str) -> Way {
+        match self.0.get(method) {
+            None | Some(Operation::Instant(_)) => Way::Instant,
+            Some(Operation::Blocking(_)) => Way::Blocking,
+            Some(Operation::Async(_)) => Way::Async,
+        }
     }
 
     /// The methods that can be called, sorted.
@@ -112,23 +182,54 @@ impl Operations {
         self.0.keys().map(String::as_str)
     }
 
-    /// Carries out a call, on the calling thread and for as long as the operation takes.
+    /// Carries out a call, on the calling thread and for as long as the operation takes. A future runs on a runtime of its
+    /// own here, and hears of no interrupt; where a runtime runs already, it is refused.
     ///
     /// An operation that panics becomes an error that names the method, as long as the program is built to unwind. What
     /// it said goes to the panic hook and the log, not to the guest.
     pub fn carry_out(&self, context: &CallContext<'_>) -> Reply {
         let call = context.call();
-        let Some(operation) = self.0.get(&call.method) else { return Err(self.unknown(&call.method)) };
-        // Unwind safe: of what the closure touches, only the operation's own state outlives a panic, and that it is
-        // fit to be shared between threads is what `Sync` says. A lock in it is poisoned, as anywhere.
-        panic::catch_unwind(AssertUnwindSafe(|| (operation.carry_out)(context)))
-            .unwrap_or_else(|panic| Err(panicked(call, &*panic)))
+        match self.0.get(&call.method) {
+            None => Err(self.unknown(&call.method)),
+            // Unwind safe: of what the closure touches, only the operation's own state outlives a panic, and that it is
+            // fit to be shared between threads is what `Sync` says. A lock in it is poisoned, as anywhere.
+            Some(Operation::Instant(operation) | Operation::Blocking(operation)) => {
+                panic::catch_unwind(AssertUnwindSafe(|| operation(context)))
+                    .unwrap_or_else(|panic| Err(panicked(call, &*panic)))
+            }
+            Some(Operation::Async(_)) => {
+                if tokio::runtime::Handle::try_current().is_ok() {
+                    return Err(format!("{}: is a future, and can't be waited for here", call.method));
+                }
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let runtime = runtime.map_err(|error| format!("{}: no runtime: {error}", call.method))?;
+                runtime.block_on(self.carry_out_async(context.to_async()))
+            }
+        }
+    }
+
+    /// Carries out a call of an operation that is a future; of any other on the thread that polls this, which it holds.
+    pub(crate) fn carry_out_async(&self, context: AsyncContext) -> BoxFuture<'static, Reply> {
+        let operation = match self.0.get(&context.call.method) {
+            Some(Operation::Async(operation)) => operation.clone(),
+            _ => {
+                let operations = self.clone();
+                return async move { operations.carry_out(&context.get()) }.boxed();
+            }
+        };
+        async move {
+            let call = context.call.clone();
+            // Unwind safe as in `carry_out`: the future is dropped.
+            let reply = AssertUnwindSafe(async move { operation(context).await }).catch_unwind().await;
+            reply.unwrap_or_else(|panic| Err(panicked(&call, &*panic)))
+        }
+        .boxed()
     }
 
     fn insert<In, Out, E>(
         &mut self,
         method: &str,
-        instant: bool,
+        way: impl FnOnce(Arc<dyn Fn(&CallContext<'_>) -> Reply + Send + Sync>) -> Operation,
         operation: impl Fn(&CallContext<'_>, In) -> Result<Out, E> + Send + Sync + 'static,
     ) where
         In: DeserializeOwned,
@@ -140,8 +241,29 @@ impl Operations {
             let output = operation(context, input).map_err(|error| error.to_string())?;
             payload::encode(context.call(), &output)
         };
-        Arc::make_mut(&mut self.0)
-            .insert(method.to_owned(), Operation { carry_out: Arc::new(carry_out), instant });
+        Arc::make_mut(&mut self.0).insert(method.to_owned(), way(Arc::new(carry_out)));
+    }
+
+    fn insert_async<In, Out, E, F>(
+        &mut self,
+        method: &str,
+        operation: impl Fn(AsyncContext, In) -> F + Send + Sync + 'static,
+    ) where
+        In: DeserializeOwned,
+        Out: Serialize,
+        E: fmt::Display,
+        F: Future<Output = Result<Out, E>> + Send + 'static,
+    {
+        let carry_out = move |context: AsyncContext| {
+            let call = context.call.clone();
+            let future = payload::decode(&call).map(|input| operation(context, input));
+            async move {
+                let output = future?.await.map_err(|error| error.to_string())?;
+                payload::encode(&call, &output)
+            }
+            .boxed()
+        };
+        Arc::make_mut(&mut self.0).insert(method.to_owned(), Operation::Async(Arc::new(carry_out)));
     }
 
     fn unknown(&self, method: &str) -> String {
@@ -226,6 +348,42 @@ mod tests {
     }
 
     #[test]
+    fn a_future_gets_its_input_and_context_and_may_fail_or_panic() {
+        let mut operations = Operations::empty();
+        operations
+            .register_async("app:later", |context: AsyncContext, n: i64| async move {
+                tokio::task::yield_now().await;
+                match n {
+                    0 => panic!("secret"),
+                    1 => Err(format!("{n} is too few")),
+                    n => Ok(
+                        json!({ "n": n, "key": context.get().key().number, "of": context.get().extension() }),
+                    ),
+                }
+            })
+            .unwrap();
+        assert_eq!(operations.way("app:later"), Way::Async);
+        let value: Value = serde_json::from_slice(&reply(&operations, "app:later", "2").unwrap()).unwrap();
+        assert_eq!(value, json!({ "n": 2, "key": 9, "of": "example" }));
+        assert_eq!(reply(&operations, "app:later", "1"), Err("1 is too few".to_owned()));
+        let failed = Err("app:later: the operation failed inside the host".to_owned());
+        assert_eq!(reply(&operations, "app:later", "0"), failed);
+        let error = reply(&operations, "app:later", "{}").unwrap_err();
+        assert!(error.starts_with("app:later: the input does not fit"), "{error}");
+        let refused = operations.register_async("app:later", |_, ()| async { Ok::<_, String>(()) }).err();
+        assert_eq!(refused, Some(RegisterError::Duplicate("app:later".to_owned())));
+
+        // A future that panics before it is one.
+        let panics = |_: AsyncContext, (): ()| -> std::future::Ready<Result<(), String>> { panic!("secret") };
+        operations.register_async("app:panics", panics).unwrap();
+        assert!(reply(&operations, "app:panics", "").unwrap_err().contains("failed inside the host"));
+
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let refused = runtime.block_on(async { reply(&operations, "app:later", "2") });
+        assert_eq!(refused, Err("app:later: is a future, and can't be waited for here".to_owned()));
+    }
+
+    #[test]
     fn an_output_that_is_no_json_is_an_error() {
         let mut operations = Operations::empty();
         let keys_are_no_text = |_: &CallContext<'_>, ()| Ok::<_, String>(BTreeMap::from([((1, 2), 3)]));
@@ -260,7 +418,7 @@ mod tests {
         }
         let shared = operations.clone();
         operations.register("app:a", nothing).unwrap().register("app:b", nothing).unwrap();
-        assert_eq!(operations.methods().count(), 8);
-        assert_eq!(shared.methods().count(), 6, "a clone does not change");
+        assert_eq!(operations.methods().count(), 9);
+        assert_eq!(shared.methods().count(), 7, "a clone does not change");
     }
 }

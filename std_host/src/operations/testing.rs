@@ -6,9 +6,9 @@ use std::{fs, os::unix::fs::symlink, path::PathBuf, process::Command};
 use serde_json::Value;
 use toehold::{Call, CallKey, Uuid};
 
-#[cfg(unix)]
-use super::FileAccess;
 use super::{CallContext, Grants, Operations};
+#[cfg(unix)]
+use super::{FileAccess, FileGrants};
 
 /// Calls an operation that is built in.
 pub(super) fn call(grants: &Grants, method: &str, input: Value) -> Result<Value, String> {
@@ -56,7 +56,7 @@ impl Disk {
     /// What the extension may read whose manifest asks for these folders.
     pub(super) fn access(&self, asked: &[&str]) -> FileAccess {
         let asked: Vec<String> = asked.iter().map(|&entry| entry.to_owned()).collect();
-        FileAccess::new(&self.path("ext"), &asked, &[]).unwrap()
+        FileAccess::new(&self.path("ext"), &asked, FileGrants::default()).unwrap()
     }
 
     /// Grants of this extension's `samples`.

@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod crash;
 mod dispatch_test;
+mod futures;
 mod guest_matches_source;
 mod histories;
 #[cfg(unix)]
@@ -31,3 +32,5 @@ mod support;
 mod wasm_extension_test;
 #[cfg(unix)]
 mod web;
+#[cfg(unix)]
+mod writing;

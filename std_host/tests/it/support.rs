@@ -139,3 +139,35 @@ pub(crate) fn module(body: &str) -> String {
             (func (export "execute_go") (param i32 i32 i32 i32) (result i32) {body}))"#
     )
 }
+
+/// A module whose job `go` calls one operation, logs the reply, and completes. Neither text may have a `"` or `\` unless it
+/// is for JSON; replies may have 60,000 bytes.
+pub(crate) fn caller(method: &str, payload: &str) -> String {
+    let escaped = payload.replace('\\', "\\\\").replace('"', "\\\"");
+    let (method_bytes, payload_bytes) = (method.len(), payload.len());
+    format!(
+        r#"(module
+            (import "spacedrive" "spacedrive_call" (func $call (param i32 i32 i32 i32 i32) (result i32)))
+            (import "spacedrive" "spacedrive_log" (func $log (param i32 i32 i32)))
+            (memory (export "memory") 2)
+            (data (i32.const 0) "{method}")
+            (data (i32.const 256) "{escaped}")
+            (func (export "wasm_alloc") (param i32) (result i32) (i32.const 65536))
+            (func (export "execute_go") (param i32 i32 i32 i32) (result i32) (local $reply i32)
+                (local.set $reply (call $call (i32.const 0) (i32.const {method_bytes}) (i32.const 0)
+                    (i32.const 256) (i32.const {payload_bytes})))
+                (call $log (i32.const 1) (i32.add (local.get $reply) (i32.const 4)) (i32.load (local.get $reply)))
+                (i32.const 0)))"#
+    )
+}
+
+/// The manifest of an extension `a` that may call everything, with these permissions besides.
+pub(crate) fn permitted(more: &serde_json::Value) -> String {
+    let mut permissions = serde_json::json!({ "methods": ["query:", "action:"], "max_memory_mb": 1 });
+    permissions.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::json!({
+        "id": "a", "name": "A", "version": "1", "description": "", "author": "", "wasm_file": "module.wasm",
+        "permissions": permissions,
+    })
+    .to_string()
+}
