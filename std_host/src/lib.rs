@@ -1,5 +1,6 @@
 //! Toehold on an operating system: the thin shell around the core (crate [`toehold`]) that does the I/O.
 //!
+//! - [`guide`] tells how an application runs extensions with it.
 //! - [`manager`] has the job manager: jobs that outlive the process. Most applications want [`manager::Manager`].
 //! - [`store`] is where they do: a SQLite database in a data folder.
 //! - [`ExtensionManager`] loads the extensions of a folder, and notices when their files change.
@@ -35,6 +36,8 @@ pub mod api;
 pub mod board;
 mod checkpoints;
 mod extensions;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod handle;
 mod host;
 pub mod manager;

@@ -1,6 +1,6 @@
 //! What Toehold costs beside wasmi alone: times by divan, then ratios, in one run. See docs/benchmarks.md.
 //!
-//! `cargo bench -p std_host -- [--quick] [compute | calls | load | pause | memory | store | jobs]...`
+//! `cargo bench -p std_host -- [--quick] [compute | calls | load | pause | memory | store | jobs | web]...`
 
 mod bare;
 mod calls;
@@ -13,6 +13,7 @@ mod memory;
 mod pause;
 mod rounds;
 mod store;
+mod web;
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ static ALLOCATOR: memory::Counting = memory::Counting;
 
 type Section = fn(Effort);
 
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("compute", compute::ratios),
     ("calls", calls::ratios),
     ("load", load::ratios),
@@ -31,6 +32,7 @@ const SECTIONS: [(&str, Section); 7] = [
     ("memory", memory::sizes),
     ("store", store::ratios),
     ("jobs", jobs::ratios),
+    ("web", web::ratios),
 ];
 
 fn main() {

@@ -14,7 +14,7 @@ use crate::{
     rounds::Effort,
 };
 
-/// The system's allocator, which counts the bytes that are asked of it while [`sizes`] runs.
+/// The system's allocator, which counts the bytes that are asked of it while [`sizes`] or [`grown`] runs.
 pub(crate) struct Counting;
 
 static COUNTS: AtomicBool = AtomicBool::new(false);
@@ -24,6 +24,15 @@ fn count(bytes: isize) {
     if COUNTS.load(Ordering::Relaxed) {
         HELD.fetch_add(bytes, Ordering::Relaxed);
     }
+}
+
+/// What some work gives, and the bytes that are held after it and were not before.
+pub(crate) fn grown<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    HELD.store(0, Ordering::Relaxed);
+    COUNTS.store(true, Ordering::Relaxed);
+    let given = work();
+    COUNTS.store(false, Ordering::Relaxed);
+    (given, HELD.load(Ordering::Relaxed).max(0).unsigned_abs())
 }
 
 // SAFETY: every call goes on to the system's allocator as it came; counting allocates nothing.

@@ -1,7 +1,7 @@
 //! A worker: one thread that shares itself among its jobs.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Weak,
@@ -22,8 +22,8 @@ use super::{
 /// Stack of a worker's thread: enough for 512 MiB of memory, as `Job::step` says, and then some. It is taken as it is
 /// used.
 pub(super) const STACK_BYTES: usize = 16 << 20;
-/// A job's report is looked at, at most so often.
-const SAMPLE: Duration = Duration::from_millis(50);
+/// A job's report is told of, at most so often: so that who watches it is never more than that behind, and a moment.
+const SAMPLE: Duration = Duration::from_millis(25);
 /// Bytes of log lines that wait to be taken; a slice can hardly log more.
 const FOLLOWED_BYTES: usize = 1 << 20;
 /// How long a worker without anything to do waits at most. It is woken by messages; this is only a number.
@@ -36,6 +36,8 @@ pub(super) struct Worker {
     scheduler: Scheduler,
     platform: WorkerPlatform,
     tasks: HashMap<Uuid, Task>,
+    /// Jobs that wait for something, and what they told last is not told yet: when it is time for that.
+    untold: BTreeSet<(Instant, Uuid)>,
     slice: u64,
 }
 
@@ -58,8 +60,16 @@ impl Worker {
         slice: u64,
     ) -> Self {
         let platform = WorkerPlatform::new(manager, own);
-        let (manager, scheduler, tasks) = (Arc::downgrade(manager), Scheduler::new(), HashMap::new());
-        Self { index, manager, messages, scheduler, platform, tasks, slice }
+        Self {
+            index,
+            manager: Arc::downgrade(manager),
+            messages,
+            scheduler: Scheduler::new(),
+            platform,
+            tasks: HashMap::new(),
+            untold: BTreeSet::new(),
+            slice,
+        }
     }
 
     /// Runs until the manager is gone.
@@ -83,8 +93,14 @@ impl Worker {
                 }
             }
             self.scheduler.wake_due(self.platform.millis());
+            self.tell_due(&manager);
             match self.scheduler.turn(&mut self.platform, self.slice) {
-                Turn::Ran(id) | Turn::Waits(id) => self.sample(&manager, id, false),
+                // It is told with one of its next turns.
+                Turn::Ran(id) => drop(self.sample(&manager, id, false)),
+                Turn::Waits(id) => {
+                    let due = self.sample(&manager, id, false);
+                    self.untold.extend(due.map(|due| (due, id)));
+                }
                 Turn::Stopped(job, stopped) => self.stopped(&manager, *job, stopped),
                 _ => {
                     let now = self.platform.millis();
@@ -92,6 +108,9 @@ impl Worker {
                         .scheduler
                         .next_due()
                         .map_or(IDLE, |due| IDLE.min(Duration::from_millis(due.saturating_sub(now))));
+                    let told =
+                        self.untold.first().map(|(due, _)| due.saturating_duration_since(Instant::now()));
+                    let wait = told.map_or(wait, |told| wait.min(told));
                     drop(manager);
                     match self.messages.recv_timeout(wait) {
                         Ok(message) => {
@@ -180,10 +199,19 @@ impl Worker {
         self.scheduler.add(job, priority);
     }
 
-    /// Tells others what a job tells of itself.
-    fn sample(&mut self, manager: &Inner, id: Uuid, last: bool) {
-        let Some(task) = self.tasks.get_mut(&id) else { return };
-        let Some(context) = task.entry.lock().context.clone() else { return };
+    /// Tells of jobs what could not be told when they began to wait, since it was too soon.
+    fn tell_due(&mut self, manager: &Inner) {
+        let now = Instant::now();
+        while let Some((due, id)) = self.untold.first().copied().filter(|(due, _)| *due <= now) {
+            self.untold.remove(&(due, id));
+            self.sample(manager, id, false);
+        }
+    }
+
+    /// Tells others what a job tells of itself; or gives the time at which to do so, if that is not yet.
+    fn sample(&mut self, manager: &Inner, id: Uuid, last: bool) -> Option<Instant> {
+        let task = self.tasks.get_mut(&id)?;
+        let context = task.entry.lock().context.clone()?;
         let (lines, dropped) = context.take_log();
         if !lines.is_empty() || dropped > 0 {
             manager.log(id, lines, dropped);
@@ -198,7 +226,7 @@ impl Worker {
         }
         let now = Instant::now();
         if !last && now.duration_since(task.sampled) < SAMPLE {
-            return;
+            return Some(task.sampled + SAMPLE);
         }
         task.sampled = now;
         let report = context.report();
@@ -214,6 +242,7 @@ impl Worker {
                 manager.event(&task.entry, EventKind::Progress { progress, items, bytes, fuel_used });
             }
         }
+        None
     }
 
     fn stopped(&mut self, manager: &Arc<Inner>, mut job: Job, stopped: Stopped) {

@@ -382,3 +382,39 @@ fn old_jobs_go_when_the_manager_is_opened_however_few_they_are() {
         }
     }
 }
+
+/// A job that tells how far it is and then sleeps for an hour. Its state is its id.
+const SLEEPER: &str = r#"(module
+    (import "spacedrive" "spacedrive_call" (func $call (param i32 i32 i32 i32 i32) (result i32)))
+    (import "spacedrive" "job_report_progress" (func $progress (param i32 f32 i32 i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "action:sleep{\"ms\":3600000}going to bed")
+    (func (export "wasm_alloc") (param i32) (result i32) (i32.const 4096))
+    (func (export "execute_rest") (param i32 i32 i32 i32) (result i32)
+        (call $progress (local.get 2) (f32.const 0.5) (i32.const 26) (i32.const 12))
+        (drop (call $call (i32.const 0) (i32.const 12) (i32.const 0) (i32.const 12) (i32.const 14)))
+        (i32.const 0)))"#;
+
+#[test]
+fn what_a_job_tells_before_it_waits_is_told_while_it_waits() {
+    let folder = crate::support::Folder::new();
+    let manifest = r#"{"id": "sleeper", "name": "Sleeper", "version": "1.0.0", "description": "Sleeps", "author": "x",
+        "wasm_file": "module.wasm", "permissions": {"methods": ["action:sleep"]}}"#;
+    let extension = folder.add_files("sleeper", manifest, &wat::parse_str(SLEEPER).unwrap());
+    let data = Data::new();
+    let manager = data.open();
+    manager.add_extension(&extension).unwrap();
+    let id = toehold::Uuid::new_v4();
+    let dispatch = Dispatch { id: Some(id), state: id.as_bytes().to_vec(), ..Dispatch::default() };
+    let job = block_on(manager.dispatch("sleeper:rest", dispatch)).unwrap();
+    let told = block_on(async {
+        let mut events = job.events(0).await.unwrap();
+        while let Some(event) = events.next().await.unwrap() {
+            if let std_host::manager::EventKind::Progress { progress, .. } = event.kind {
+                return progress.message;
+            }
+        }
+        panic!("it is over")
+    });
+    assert_eq!(told, "going to bed");
+}

@@ -185,7 +185,8 @@ impl Client {
             let mut stream = Stream::new(response.into_body());
             while let Some(event) = stream.next().await {
                 match event.name.as_str() {
-                    "" => {
+                    // The second says that some are missing.
+                    "" | "reset" => {
                         let line = parse(event.data.as_bytes())?;
                         if each(event.id, line).is_break() {
                             return Ok(true);
@@ -193,11 +194,6 @@ impl Client {
                     }
                     "end" => return Ok(true),
                     "error" => return Err(problem(event.data.as_bytes(), "500")),
-                    "reset" => {
-                        if each(None, parse(event.data.as_bytes())?).is_break() {
-                            return Ok(true);
-                        }
-                    }
                     // Of a newer server, or that the stream has begun.
                     _ => {}
                 }

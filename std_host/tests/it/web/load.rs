@@ -74,7 +74,7 @@ fn who_was_cut_off_goes_on_where_it_was() {
     let began = until(&mut stream, "id: ");
     let id = place.dispatch("counter", &json!({ "target": 30 }));
     place.ok(&["job", "wait", &id]);
-    assert_eq!(until(&mut stream, "data: {\"job_id\":\"").contains("\"queued\""), true);
+    assert!(until(&mut stream, "data: {\"job_id\":\"").contains("\"queued\""));
     drop(stream);
 
     let mut again = server.follow(&format!("last-event-id: {began}\r\n"));

@@ -10,7 +10,10 @@ use crate::{
     support::root,
 };
 
-fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+/// Names of parts, and what is in them.
+type Parts<'a> = &'a [(&'a str, &'a [u8])];
+
+fn form(parts: Parts<'_>) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, bytes) in parts {
         let head =
@@ -24,7 +27,7 @@ fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 impl Server {
-    fn upload(&self, path: &str, parts: &[(&str, &[u8])]) -> Answer {
+    fn upload(&self, path: &str, parts: Parts<'_>) -> Answer {
         self.ask("POST", path, &["content-type: multipart/form-data; boundary=edge"], &form(parts))
     }
 }
@@ -74,7 +77,7 @@ fn what_can_not_be_installed_is_refused_and_leaves_nothing() {
     };
     let (up, absolute, own) =
         (elsewhere("../../evil.wasm"), elsewhere("/tmp/evil.wasm"), elsewhere("manifest.json"));
-    let cases: &[(&[(&str, &[u8])], u16, &str)] = &[
+    let cases: &[(Parts<'_>, u16, &str)] = &[
         (&[("manifest", &manifest)], 400, "package, or manifest and module"),
         (&[("module", &module), ("package", b"x")], 400, "package, or manifest and module"),
         (&[("manifest", &manifest), ("manifest", &manifest)], 400, "more than one part \"manifest\""),
