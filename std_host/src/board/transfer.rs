@@ -1,7 +1,7 @@
 //! Packages and bundles on their way.
 
 use toehold::{
-    Bundle,
+    Bundle, Crc32,
     console::{Command, Data},
 };
 
@@ -41,7 +41,7 @@ impl Board {
             let answer = self.ask(&command)?;
             let said = answer.fields.get("crc32").and_then(|digits| u32::from_str_radix(digits, 16).ok());
             let is_whole = !answer.is_damaged
-                && said == Some(crc32fast::hash(&answer.data))
+                && said == Some(Crc32::of(&answer.data))
                 && answer.fields.number("bytes") == Some(answer.data.len() as u64);
             if let Some(bundle) = is_whole.then(|| Bundle::decode(&answer.data)) {
                 return bundle.map_err(|error| BoardError::Refused {
@@ -73,5 +73,5 @@ impl Board {
 
 fn size(bytes: &[u8]) -> Result<(u32, u32), BoardError> {
     let count = u32::try_from(bytes.len()).map_err(|_| BoardError::TooLarge { bytes: bytes.len() })?;
-    Ok((count, crc32fast::hash(bytes)))
+    Ok((count, Crc32::of(bytes)))
 }
