@@ -67,6 +67,16 @@ impl Recovery {
         (self.base, Journal::replayed(self.entries, self.writer, self.journal_bytes))
     }
 
+    /// Drops the journal of a run that has had no effects: no recovery needs it, whatever it was, and read it takes many times
+    /// its bytes. For hosts with little memory; [`Extension::replay`] has nothing to show then.
+    #[must_use]
+    pub fn without_needless_journal(mut self) -> Self {
+        if !self.effect_in_run {
+            (self.entries, self.writer, self.journal_bytes) = (Vec::new(), Writer::default(), 0);
+        }
+        self
+    }
+
     /// Whether the run has to be replayed, on the very module that it ran on. Otherwise the newest checkpoint is all
     /// that counts.
     #[must_use]

@@ -76,6 +76,8 @@ impl<B: Board> Shell<B> {
             return Err(Refusal::new("memory", text));
         }
         let recovery = Recovery::new(&saved).map_err(|error| Refusal::new("format", error))?;
+        // The module needs the room.
+        let recovery = recovery.without_needless_journal();
         let (base, newest) = (recovery.base().clone(), recovery.newest().clone());
         let has_more = newest.sequence > base.sequence;
         if !has_more && newest != base {

@@ -171,6 +171,8 @@ impl<B: Board> Shell<B> {
         let recovery =
             Recovery::new(&saved).map_err(|error| refused(format!("{error}; it is kept as it is")))?;
         drop(saved);
+        // The module needs the room.
+        let recovery = recovery.without_needless_journal();
         let name = recovery.newest().extension.clone();
         let extension = self.load(&name).map_err(|error| {
             if error.may_pass { Start::Wait(error.text) } else { Start::Refused(error.text) }

@@ -107,7 +107,7 @@ impl World {
     /// `pause` says so.
     fn run(&mut self, events: usize, mut pause: impl FnMut() -> bool) -> Option<Outcome> {
         self.left = events;
-        let recovery = Recovery::new(&self.saved).unwrap();
+        let recovery = Recovery::new(&self.saved).unwrap().without_needless_journal();
         let mut job = self.extension.recover(&Registry::default(), recovery).unwrap();
         let mut answer = None;
         loop {
@@ -270,15 +270,20 @@ fn a_job_without_effects_needs_no_journal() {
     assert_eq!(job.context().report().items, 200);
 }
 
-#[test]
-fn a_job_without_effects_comes_back_from_its_checkpoint_however_many_queries_it_made() {
-    let limits = Limits { journal_bytes: 1_000, ..Limits::default() };
+/// A world whose job has no effects, and many queries and checkpoints.
+fn curious(limits: &Limits) -> World {
     let extension =
-        load(&format!("(data (i32.const 150) \"action:kv.put\") {}", job_body(CURIOUS)), &limits).unwrap();
+        load(&format!("(data (i32.const 150) \"action:kv.put\") {}", job_body(CURIOUS)), limits).unwrap();
     let first = extension.first_checkpoint("go", &with_state(b"")).unwrap().encode();
-    let mut world = World::new(&limits);
+    let mut world = World::new(limits);
     world.saved = Saved { base: first.clone(), newest: first, ..Saved::default() };
     world.extension = extension;
+    world
+}
+
+#[test]
+fn a_job_without_effects_comes_back_from_its_checkpoint_however_many_queries_it_made() {
+    let mut world = curious(&Limits { journal_bytes: 1_000, ..Limits::default() });
     assert_eq!(world.run(300, || false), None);
     let recovery = Recovery::new(&world.saved).unwrap();
     assert!(!recovery.is_replay());
@@ -291,6 +296,19 @@ fn cut_off(events: usize) -> (World, Vec<JournalEntry>) {
     assert_eq!(world.run(events, || false), None);
     let entries = JournalEntry::decode_all(&world.saved.journal).unwrap();
     (world, entries)
+}
+
+#[test]
+fn a_journal_is_dropped_only_where_no_recovery_needs_it() {
+    let (world, entries) = cut_off(40);
+    let lean = Recovery::new(&world.saved).unwrap().without_needless_journal();
+    assert!(!entries.is_empty() && lean.entries() == entries, "it has effects");
+    let mut world = curious(&Limits::default());
+    assert_eq!(world.run(300, || false), None);
+    let whole = Recovery::new(&world.saved).unwrap();
+    let lean = whole.clone().without_needless_journal();
+    assert!(whole.entries().len() > 50 && lean.entries().is_empty());
+    assert_eq!(lean.newest(), whole.newest());
 }
 
 #[test]
