@@ -69,8 +69,9 @@ where
     say(&mut console, &format_args!("slept {} ms", clock.now().saturating_sub(before)));
     let items = count(&mut clock);
     say(&mut console, &format_args!("core counted {items:?}"));
-    let (unused, stack) = (memory.stack_never_used)();
-    say(&mut console, &format_args!("stack of {stack} bytes, {unused} never used"));
+    let stack = memory.stack;
+    let (bytes, unused) = (stack.bytes(), stack.never_used());
+    say(&mut console, &format_args!("stack of {bytes} bytes, {unused} never used"));
     let heap = memory.heap;
     say(
         &mut console,

@@ -1,12 +1,11 @@
 //! The whole firmware, from the parts of a board.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
-use core::fmt::Display;
+use alloc::boxed::Box;
 use core::marker::PhantomData;
 
 use embedded_io::{Read, ReadReady, Write};
 use embedded_storage::nor_flash::NorFlash;
-use no_std_host::{Board, Clock, Config, Entropy, FlashStore, Shell};
+use no_std_host::{Board, Clock, Config, Entropy, FlashStore, Shell, open_store};
 use toehold::{PublicKey, Trust};
 
 use crate::{BoardMemory, LastWords, Parts};
@@ -45,8 +44,21 @@ where
     C: Clock,
     E: Entropy,
 {
+    // Here and not beside `TRUSTED`: programs that take no packages need no keys.
+    const {
+        assert!(
+            cfg!(feature = "validate") || TRUSTED.is_some(),
+            "without the feature `validate` this firmware takes signed packages only: build it with TOEHOLD_TRUST=KEY,KEY in the \
+             environment, the public keys that `toehold key show` prints, or with the feature `validate`",
+        );
+        assert!(
+            cfg!(feature = "signatures") || TRUSTED.is_none(),
+            "TOEHOLD_TRUST is set, and without the feature `signatures` this firmware could check no package: build it with \
+             the feature `signatures`, or without TOEHOLD_TRUST",
+        );
+    }
     let Parts { flash, mut console, mut clock, entropy, memory, witness } = parts;
-    let store = open::<_, BLOCKS>(flash, &mut console, &mut clock);
+    let store = open_store::<_, BLOCKS>(flash, &mut console, &mut clock);
     let config = Config { trust: trust(), compile: crate::unvalidated::compile(), ..config };
     let parts = no_std_host::Parts { store, console, clock, entropy, memory, witness };
     shell::<Machine<F, I, C, E, BLOCKS>>(parts, config).run()
@@ -66,54 +78,4 @@ fn trust() -> Trust {
         Some(keys) => Trust::Signed(keys.split(',').filter_map(PublicKey::parse).collect()),
         None => Trust::Anyone,
     }
-}
-
-/// Opens the store. Flash with something else in it is formatted only once somebody has said so on the console.
-#[inline(never)]
-fn open<F: NorFlash + 'static, const BLOCKS: usize>(
-    flash: F,
-    console: &mut (impl Read + ReadReady + Write),
-    clock: &mut impl Clock,
-) -> FlashStore<F, BLOCKS> {
-    let mut opened = FlashStore::open(flash);
-    loop {
-        match opened {
-            Ok(store) => return store,
-            Err(refused) => {
-                say(console, &format_args!("# {}", refused.error));
-                say(console, &"# `format` makes it an empty store, and what it holds is lost");
-                while read_line(console, clock) != "format" {
-                    say(console, &"err no-store message=\"only `format` can be done here\"");
-                }
-                opened = FlashStore::format(refused.flash);
-            }
-        }
-    }
-}
-
-/// Longer lines are cut, since none that means something is as long.
-const LINE_BYTES: usize = 32;
-
-#[inline(never)]
-fn read_line(console: &mut (impl Read + ReadReady), clock: &mut impl Clock) -> String {
-    let mut line = Vec::new();
-    let mut byte = [0];
-    loop {
-        clock.wait(None);
-        while console.read_ready().unwrap_or(false) {
-            match (console.read(&mut byte), byte) {
-                (Ok(1..), [b'\r' | b'\n']) if !line.is_empty() => {
-                    return String::from_utf8(line).unwrap_or_default();
-                }
-                (Ok(1..), [b'\r' | b'\n']) => {}
-                (Ok(1..), [byte]) if line.len() < LINE_BYTES => line.push(byte),
-                _ => {}
-            }
-        }
-    }
-}
-
-/// Nobody may be listening, so an error is nobody's.
-fn say(console: &mut impl Write, text: &dyn Display) {
-    let _ = console.write_fmt(format_args!("{text}\r\n"));
 }

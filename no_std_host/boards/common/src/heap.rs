@@ -7,6 +7,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use embedded_alloc::LlffHeap;
 use no_std_host::Memory;
 
+use crate::Stack;
+
 /// The heap: a list of free pieces, of which the first that fits is taken.
 ///
 /// It locks interrupts out while it searches. A service routine must not allocate.
@@ -101,8 +103,8 @@ impl Heap {
 pub struct BoardMemory {
     /// Its heap.
     pub heap: &'static Heap,
-    /// Bytes of the program's stack that were never in use, and that there are.
-    pub stack_never_used: fn() -> (usize, usize),
+    /// The program's stack.
+    pub stack: Stack,
 }
 
 impl Memory for BoardMemory {
@@ -119,7 +121,7 @@ impl Memory for BoardMemory {
     }
 
     fn stack_never_used(&self) -> Option<usize> {
-        Some((self.stack_never_used)().0)
+        Some(self.stack.never_used())
     }
 }
 

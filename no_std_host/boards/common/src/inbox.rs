@@ -64,6 +64,20 @@ impl<const N: usize> Inbox<N> {
         Some(byte)
     }
 
+    /// Waits for the first byte, and takes what is there, as much as `bytes` has room for. Gives how many, 0 only where there is
+    /// no room at all.
+    pub fn read(&self, bytes: &mut [u8]) -> usize {
+        while self.is_empty() && !bytes.is_empty() {
+            core::hint::spin_loop();
+        }
+        let mut count = 0;
+        for (place, byte) in bytes.iter_mut().zip(core::iter::from_fn(|| self.pop())) {
+            *place = byte;
+            count += 1;
+        }
+        count
+    }
+
     fn len(&self) -> usize {
         let popped = self.popped.load(Ordering::Acquire);
         self.pushed.load(Ordering::Acquire).wrapping_sub(popped)
@@ -91,6 +105,22 @@ mod tests {
             }
             assert!(inbox.is_empty());
         }
+    }
+
+    #[test]
+    fn a_read_takes_what_is_there_and_waits_for_the_first() {
+        extern crate std;
+        let inbox = Inbox::<8>::new();
+        let mut bytes = [0; 3];
+        assert_eq!(inbox.read(&mut []), 0);
+        (1..=4).for_each(|byte| assert!(inbox.push(byte)));
+        assert_eq!((inbox.read(&mut bytes), bytes), (3, [1, 2, 3]));
+        assert_eq!((inbox.read(&mut bytes), bytes[0]), (1, 4));
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| inbox.read(&mut [0; 3]));
+            assert!(inbox.push(5));
+            assert_eq!(reader.join().unwrap(), 1);
+        });
     }
 
     #[test]

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m_rt::exception;
+use firmware_common::sleep_until;
 use no_std_host::Clock;
 use toehold::Millis;
 
@@ -57,19 +58,7 @@ impl Clock for SysTickClock {
     }
 
     fn wait(&mut self, until: Option<Millis>) {
-        loop {
-            let is_over = critical_section::with(|_| {
-                let is_over = crate::console::has_input() || until.is_some_and(|until| self.now() >= until);
-                if !is_over {
-                    // An interrupt that comes now wakes the processor, and is served when the section ends: so none can
-                    // come between the question and the sleep.
-                    cortex_m::asm::wfi();
-                }
-                is_over
-            });
-            if is_over {
-                return;
-            }
-        }
+        let is_over = || crate::console::has_input() || until.is_some_and(|until| self.now() >= until);
+        sleep_until(is_over, cortex_m::asm::wfi);
     }
 }

@@ -6,8 +6,8 @@ use embedded_io::{ErrorType, Read, ReadReady, Write};
 use firmware_common::{Hook, Inbox};
 
 use crate::devices::{
-    GPIOA_AFRH, GPIOA_MODER, NVIC_ISER1, RCC_AHB1ENR, RCC_APB2ENR, USART1_BRR, USART1_CR1, USART1_DR,
-    USART1_INTERRUPT, USART1_SR,
+    GPIOA_AFRH, GPIOA_MODER, NVIC_ICER1, NVIC_ISER1, RCC_AHB1ENR, RCC_APB2ENR, USART1_BRR, USART1_CR1,
+    USART1_DR, USART1_INTERRUPT, USART1_SR,
 };
 
 /// Bits in a second, and the clock that they are made from: half of the processor's.
@@ -22,6 +22,9 @@ const RECEIVE: u32 = 1 << 2;
 const SEND: u32 = 1 << 3;
 const TELL: u32 = 1 << 5;
 const ON: u32 = 1 << 13;
+
+/// The bit of its interrupt in the NVIC.
+const INTERRUPT: u32 = 1 << (USART1_INTERRUPT - 32);
 
 /// What Ctrl-C sends.
 const BREAK: u8 = 0x03;
@@ -43,7 +46,7 @@ impl Console {
         GPIOA_AFRH.write(GPIOA_AFRH.read() & !(0xff << 4) | 0x77 << 4);
         USART1_BRR.write(HERTZ / BAUD);
         USART1_CR1.write(ON | SEND | RECEIVE | TELL);
-        NVIC_ISER1.write(1 << (USART1_INTERRUPT - 32));
+        NVIC_ISER1.write(INTERRUPT);
         Self(())
     }
 
@@ -61,8 +64,9 @@ pub(crate) fn has_input() -> bool {
 pub(crate) extern "C" fn received() {
     while USART1_SR.read() & RECEIVED != 0 {
         if INBOX.is_full() {
-            // It stays in the device, until the program has read some.
-            USART1_CR1.write(USART1_CR1.read() & !TELL);
+            // It stays in the device, until the program has read some. Not by `TELL`: QEMU's USART goes on interrupting then, and
+            // the program would never run again.
+            NVIC_ICER1.write(INTERRUPT);
             return;
         }
         // Eight bits are used.
@@ -85,19 +89,9 @@ impl ReadReady for Console {
 
 impl Read for Console {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
-        if bytes.is_empty() {
-            return Ok(0);
-        }
-        while !has_input() {
-            core::hint::spin_loop();
-        }
-        let mut count = 0;
-        for (place, byte) in bytes.iter_mut().zip(core::iter::from_fn(|| INBOX.pop())) {
-            *place = byte;
-            count += 1;
-        }
-        // There is room again. The routine changes this register too.
-        critical_section::with(|_| USART1_CR1.write(USART1_CR1.read() | TELL));
+        let count = INBOX.read(bytes);
+        // There is room again.
+        NVIC_ISER1.write(INTERRUPT);
         Ok(count)
     }
 }

@@ -23,6 +23,9 @@ pub(crate) const USART1_CR1: Register<u32> = unsafe { Register::at(0x4001_100c) 
 /// Enables interrupts 32 to 63.
 pub(crate) const NVIC_ISER1: Register<u32> = unsafe { Register::at(0xe000_e104) };
 
+/// Disables interrupts 32 to 63. Each bit that is written counts, here and above, and the others stay as they are.
+pub(crate) const NVIC_ICER1: Register<u32> = unsafe { Register::at(0xe000_e184) };
+
 /// The number of USART1's interrupt.
 pub(crate) const USART1_INTERRUPT: usize = 37;
 

@@ -26,8 +26,9 @@ pub use clock::SysTickClock;
 pub use console::Console;
 pub use entropy::HostEntropy;
 pub use flash::{BLOCKS, FlashError, HostFlash};
-pub use start::{HEAP, WITNESS, reset, stack_never_used};
+pub use start::{HEAP, WITNESS, reset, stack};
 
+pub use firmware_common::program;
 use firmware_common::{BoardMemory, LastWords, Parts};
 
 /// The parts of this board.
@@ -46,19 +47,7 @@ pub fn parts() -> Board {
         console: Console::open(),
         clock: SysTickClock::start(),
         entropy: HostEntropy::open().expect("the host has no /dev/urandom"),
-        memory: BoardMemory { heap: &HEAP, stack_never_used },
+        memory: BoardMemory { heap: &HEAP, stack: stack() },
         witness: LastWords::of(&WITNESS),
     }
-}
-
-/// Makes a function the program: `fn() -> !`, entered on the program's stack.
-#[macro_export]
-macro_rules! program {
-    ($program:path) => {
-        #[unsafe(no_mangle)]
-        extern "Rust" fn firmware_program() -> ! {
-            let program: fn() -> ! = $program;
-            program()
-        }
-    };
 }

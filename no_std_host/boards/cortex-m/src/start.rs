@@ -5,7 +5,7 @@ use core::panic::PanicInfo;
 use core::ptr;
 
 use cortex_m_rt::{ExceptionFrame, entry, exception};
-use firmware_common::{Heap, Record};
+use firmware_common::{Heap, Record, Stack};
 
 /// All memory that is neither static nor stack.
 #[global_allocator]
@@ -24,19 +24,13 @@ unsafe extern "C" {
     static _program_stack_end: u8;
 }
 
-/// What the program's stack is filled with at the start.
-const UNUSED: u32 = 0x7057_ac4e;
-
-/// Bytes of the program's stack that were never in use, and that there are.
+/// The program's stack.
 #[must_use]
-pub fn stack_never_used() -> (usize, usize) {
-    let end = &raw const _program_stack_end as usize;
-    let start = &raw const _program_stack_start as usize;
-    // SAFETY: all of it is RAM, and a word that changes while it is looked at is as good before as after.
-    let is_unused =
-        |address: &usize| unsafe { ptr::with_exposed_provenance::<u32>(*address).read_volatile() } == UNUSED;
-    let lowest = (end..start).step_by(4).find(|address| !is_unused(address)).unwrap_or(start);
-    (lowest - end, start - end)
+pub fn stack() -> Stack {
+    // SAFETY: the linker script keeps all of it for this stack.
+    unsafe {
+        Stack::between(&raw const _program_stack_end as usize, &raw const _program_stack_start as usize)
+    }
 }
 
 unsafe extern "Rust" {
@@ -50,11 +44,8 @@ fn start() -> ! {
     let bytes = (&raw const _heap_end as usize).saturating_sub(heap as usize);
     // SAFETY: the linker puts nothing behind `__sheap`, and the stacks are below all data. It happens once.
     unsafe { HEAP.give(heap as usize, bytes) };
-    let stack = (&raw const _program_stack_end as usize..&raw const _program_stack_start as usize).step_by(4);
-    for address in stack {
-        // SAFETY: it is RAM that nobody uses yet: this runs on the stack of interrupts.
-        unsafe { ptr::with_exposed_provenance_mut::<u32>(address).write_volatile(UNUSED) };
-    }
+    // SAFETY: nobody uses it yet: this runs on the stack of interrupts.
+    unsafe { stack().fill_below(usize::MAX) };
     // SAFETY: the stack is free, and `on_program_stack` is entered once.
     unsafe { on_program_stack(&raw const _program_stack_start) }
 }

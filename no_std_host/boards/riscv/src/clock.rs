@@ -1,5 +1,6 @@
 //! Time.
 
+use firmware_common::sleep_until;
 use no_std_host::Clock;
 use toehold::{Millis, UnixMillis};
 
@@ -58,20 +59,10 @@ impl Clock for MachineClock {
     }
 
     fn wait(&mut self, until: Option<Millis>) {
-        loop {
-            let is_over = critical_section::with(|_| {
-                let is_over = crate::console::has_input() || until.is_some_and(|until| self.now() >= until);
-                if !is_over {
-                    wake_at(until.map_or(u64::MAX, |until| until.saturating_mul(TICKS)));
-                    // An interrupt that comes now wakes the processor, and is served when the section ends: so none can
-                    // come between the question and the sleep.
-                    riscv::asm::wfi();
-                }
-                is_over
-            });
-            if is_over {
-                return;
-            }
-        }
+        let is_over = || crate::console::has_input() || until.is_some_and(|until| self.now() >= until);
+        sleep_until(is_over, || {
+            wake_at(until.map_or(u64::MAX, |until| until.saturating_mul(TICKS)));
+            riscv::asm::wfi();
+        });
     }
 }

@@ -89,17 +89,7 @@ impl ReadReady for Console {
 
 impl Read for Console {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Infallible> {
-        if bytes.is_empty() {
-            return Ok(0);
-        }
-        while !has_input() {
-            core::hint::spin_loop();
-        }
-        let mut count = 0;
-        for (place, byte) in bytes.iter_mut().zip(core::iter::from_fn(|| INBOX.pop())) {
-            *place = byte;
-            count += 1;
-        }
+        let count = INBOX.read(bytes);
         // There is room again.
         UART_INTERRUPTS.write(TELL);
         Ok(count)

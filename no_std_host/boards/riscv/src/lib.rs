@@ -23,8 +23,9 @@ pub use clock::MachineClock;
 pub use console::Console;
 pub use entropy::VirtioEntropy;
 pub use flash::{BLOCKS, CfiFlash, FlashError};
-pub use start::{HEAP, WITNESS, reset, stack_never_used};
+pub use start::{HEAP, WITNESS, reset, stack};
 
+pub use firmware_common::program;
 use firmware_common::{BoardMemory, LastWords, Parts};
 
 /// The parts of this board.
@@ -44,19 +45,7 @@ pub fn parts() -> Board {
         entropy: VirtioEntropy::open().expect(
             "no source of random bytes; QEMU needs -device virtio-rng-device -global virtio-mmio.force-legacy=off",
         ),
-        memory: BoardMemory { heap: &HEAP, stack_never_used },
+        memory: BoardMemory { heap: &HEAP, stack: stack() },
         witness: LastWords::of(&WITNESS),
     }
-}
-
-/// Makes a function the program: `fn() -> !`.
-#[macro_export]
-macro_rules! program {
-    ($program:path) => {
-        #[unsafe(no_mangle)]
-        extern "Rust" fn firmware_program() -> ! {
-            let program: fn() -> ! = $program;
-            program()
-        }
-    };
 }

@@ -2,9 +2,8 @@
 
 use core::arch::global_asm;
 use core::panic::PanicInfo;
-use core::ptr;
 
-use firmware_common::{Heap, Record};
+use firmware_common::{Heap, Record, Stack};
 use riscv::register::{mcause, mepc, mie, mstatus, mtval};
 use riscv_rt::entry;
 
@@ -33,19 +32,13 @@ unsafe extern "Rust" {
     safe fn firmware_program() -> !;
 }
 
-/// What the program's stack is filled with at the start.
-const UNUSED: u32 = 0x7057_ac4e;
-
-/// Bytes of the program's stack that were never in use, and that there are.
+/// The program's stack.
 #[must_use]
-pub fn stack_never_used() -> (usize, usize) {
-    let end = &raw const _program_stack_end as usize;
-    let start = &raw const _program_stack_start as usize;
-    // SAFETY: all of it is RAM, and a word that changes while it is looked at is as good before as after.
-    let is_unused =
-        |address: &usize| unsafe { ptr::with_exposed_provenance::<u32>(*address).read_volatile() } == UNUSED;
-    let lowest = (end..start).step_by(4).find(|address| !is_unused(address)).unwrap_or(start);
-    (lowest - end, start - end)
+pub fn stack() -> Stack {
+    // SAFETY: the linker script keeps all of it for this stack.
+    unsafe {
+        Stack::between(&raw const _program_stack_end as usize, &raw const _program_stack_start as usize)
+    }
 }
 
 #[entry]
@@ -55,7 +48,9 @@ fn start() -> ! {
     let bytes = (&raw const _heap_end as usize).saturating_sub(heap as usize);
     // SAFETY: the linker puts nothing between `__sheap` and `_heap_end`. It happens once.
     unsafe { HEAP.give(heap as usize, bytes) };
-    fill_stack();
+    let here = 0_u32;
+    // SAFETY: `fill_below` has a frame of far less than 256 bytes. Interrupts are off.
+    unsafe { stack().fill_below((&raw const here as usize).saturating_sub(256)) };
     // SAFETY: the trap handler expects its stack there, and no trap comes before.
     unsafe { riscv::register::mscratch::write(&raw const _trap_stack_start as usize) };
     firmware_program()
@@ -68,19 +63,6 @@ fn lock_code() {
     unsafe {
         core::arch::asm!("csrw pmpaddr0, {}", in(reg) (0x8000_0000_u32 >> 2) | 0x1_ffff, options(nomem, nostack));
         core::arch::asm!("csrw pmpcfg0, {}", in(reg) 0b1001_1101, options(nomem, nostack));
-    }
-}
-
-/// Fills what is below of the stack, for `stack_never_used`.
-#[inline(never)]
-fn fill_stack() {
-    let here = 0_u32;
-    let end = &raw const _program_stack_end as usize;
-    // This function's own frame stays as it is.
-    let top = (&raw const here as usize).saturating_sub(256);
-    for address in (end..top).step_by(4) {
-        // SAFETY: it is RAM below all frames, and this function's is small. Interrupts are off.
-        unsafe { ptr::with_exposed_provenance_mut::<u32>(address).write_volatile(UNUSED) };
     }
 }
 
