@@ -11,7 +11,8 @@ fn main() {
     // Names of service routines that have a default. There is one routine, and it stands in the vector table itself.
     fs::write(out.join("device.x"), "").expect("OUT_DIR can be written to");
     println!("cargo:rustc-link-search={}", out.display());
-    for argument in ["-Tlink.x", "--nmagic", "--gc-sections"] {
+    // Functions of the same code become one.
+    for argument in ["-Tlink.x", "--nmagic", "--gc-sections", "--icf=all"] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 }

@@ -9,7 +9,8 @@ fn main() {
     let out = Path::new(&out);
     fs::copy("memory.x", out.join("memory.x")).expect("memory.x is there");
     println!("cargo:rustc-link-search={}", out.display());
-    for argument in ["-Tmemory.x", "-Tlink.x", "--gc-sections"] {
+    // Functions of the same code become one.
+    for argument in ["-Tmemory.x", "-Tlink.x", "--gc-sections", "--icf=all"] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 }

@@ -6,6 +6,7 @@
 //! console    a 16550 UART, received by interrupt
 //! flash      two CFI flash chips side by side, which outlive the emulator
 //! entropy    virtio's source of random bytes
+//! frames     where functions save registers, in builds for size
 //! ```
 //!
 //! `unsafe` stands in `start.rs`, `devices.rs` and `entropy.rs`.
@@ -17,6 +18,7 @@ mod console;
 mod devices;
 mod entropy;
 mod flash;
+mod frames;
 mod start;
 
 pub use clock::MachineClock;
