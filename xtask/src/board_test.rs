@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::board::{BOARDS, Board};
 use crate::emulator::{self, Console, Emulator, Serial};
-use crate::firmware::{self, Firmware, Program};
+use crate::firmware::{self, Features, Firmware, Program};
 use crate::process;
 use crate::workspace;
 
@@ -21,29 +21,49 @@ pub(crate) fn all() -> Result<()> {
         bench.core_alone().with_context(|| format!("the core alone on {}", board.name))?;
         bench.parts().with_context(|| format!("the parts of {}", board.name))?;
     }
-    jobs(false, &[])
+    let kinds = BOARDS.map(|board| kind(board, &Firmware::of(board)?.built(Program::Firmware)?, false));
+    // Figures are for `cargo xtask bench`, and the others take another firmware.
+    jobs("TOEHOLD_BOARDS", kinds, &["--skip", "measure::", "--skip", "unvalidated::"])
 }
 
 /// Measures the boards.
 pub(crate) fn bench() -> Result<()> {
-    for board in BOARDS {
-        Firmware::of(board)?.build(Program::Firmware)?;
-    }
-    jobs(true, &["measure::"])
+    let kinds = BOARDS.map(|board| kind(board, &Firmware::of(board)?.build(Program::Firmware)?, true));
+    jobs("TOEHOLD_BOARDS", kinds, &["measure::", "--nocapture"])
 }
 
-/// Runs the tests of std_host that need boards, those of these names: with the command `toehold` at the other end of the wire.
-pub(crate) fn jobs(icount: bool, names: &[&str]) -> Result<()> {
-    let mut kinds = Vec::new();
-    for board in BOARDS {
-        let elf = Firmware::of(board)?.built(Program::Firmware)?;
-        let serial = Serial::Socket("{socket}".into());
-        let mut command = vec![board.emulator.0.to_owned()];
-        command.extend(emulator::arguments(board, &elf, Path::new("{flash}"), &serial, icount));
-        kinds.push(serde_json::json!({
-            "name": board.name, "flash_bytes": board.flash_bytes, "command": command,
-        }));
-    }
+/// Builds the firmware that does not validate modules, and tries that it takes only signed packages.
+pub(crate) fn unvalidated() -> Result<()> {
+    let kinds = BOARDS.map(|board| {
+        let elf = Firmware::of(board)?.with(Features::Only("signatures")).build(Program::Firmware)?;
+        // The next build puts another one in its place.
+        let folder = test_folder()?;
+        let kept = folder.join(format!("unvalidated-{}", board.name));
+        fs::copy(&elf, &kept).with_context(|| format!("{} can't be copied", elf.display()))?;
+        kind(board, &kept, false)
+    });
+    jobs("TOEHOLD_UNVALIDATED_BOARDS", kinds, &["unvalidated::"])
+}
+
+/// How the tests of std_host start a board.
+fn kind(board: &Board, elf: &Path, icount: bool) -> Result<serde_json::Value> {
+    let serial = Serial::Socket("{socket}".into());
+    let mut command = vec![board.emulator.0.to_owned()];
+    command.extend(emulator::arguments(board, elf, Path::new("{flash}"), &serial, icount));
+    Ok(serde_json::json!({ "name": board.name, "flash_bytes": board.flash_bytes, "command": command }))
+}
+
+/// Where the flash of boards is that are tested.
+fn test_folder() -> Result<PathBuf> {
+    let folder = workspace::target_folder()?.join("boards").join("test");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Runs tests of std_host that need boards, with the command `toehold` at the other end of the wire. `variable` tells them of the
+/// boards.
+fn jobs(variable: &str, kinds: [Result<serde_json::Value>; BOARDS.len()], which: &[&str]) -> Result<()> {
+    let kinds = kinds.into_iter().collect::<Result<Vec<_>>>()?;
     let mut test = process::cargo();
     test.args([
         "test",
@@ -56,13 +76,7 @@ pub(crate) fn jobs(icount: bool, names: &[&str]) -> Result<()> {
         "--test-threads",
         "2",
     ]);
-    if names.is_empty() {
-        // Figures are for `cargo xtask bench`.
-        test.args(["--skip", "measure::"]);
-    } else {
-        test.args(names).arg("--nocapture");
-    }
-    process::run(test.env("TOEHOLD_BOARDS", serde_json::Value::from(kinds).to_string()))
+    process::run(test.args(which).env(variable, serde_json::Value::from(kinds).to_string()))
 }
 
 /// A board on a workbench: its flash, and the wire to its console.
@@ -75,9 +89,7 @@ struct Bench {
 
 impl Bench {
     fn new(board: &'static Board, firmware: Firmware) -> Result<Self> {
-        let folder = workspace::target_folder()?.join("boards").join("test");
-        fs::create_dir_all(&folder)?;
-        let flash = folder.join(format!("{}.flash", board.name));
+        let flash = test_folder()?.join(format!("{}.flash", board.name));
         emulator::make_flash(board, &flash, true)?;
         // A socket's path has 108 bytes at most, which those of checkouts may go over.
         let socket = std::env::temp_dir().join(format!("toehold-{}-{}", board.name, std::process::id()));

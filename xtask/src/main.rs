@@ -51,7 +51,8 @@ Chores that cargo alone can't do.
 
   cargo xtask test [--install] [STEP…]
                                   Run every check: format, guests, clippy, features, boards, tests, docs; or only the
-                                  steps whose names begin so.
+                                  steps whose names begin so. `unvalidated` runs only where it is named: firmware that
+                                  takes nothing but signed packages.
                                   --install first gets the targets and components that are missing.
   cargo xtask guests [--check | --ordinary-pages]
                                   Build test-extension/test_extension.wasm, and those in test-extension/small/ and

@@ -24,17 +24,22 @@ const STEPS: [Step; 7] = [
     ("docs", docs),
 ];
 
-/// Runs all steps, or those whose names begin with one of `wanted`; first installs what is missing, where that is wanted.
+/// Steps that run only where they are asked for: firmware once more with other features takes minutes.
+const EXTRA: [Step; 1] = [("unvalidated boards", board_test::unvalidated)];
+
+/// Runs all steps but the extra ones, or those whose names begin with one of `wanted`; first installs what is missing, where that is wanted.
 pub(crate) fn run(install: bool, wanted: &[String]) -> Result<()> {
     let install: Option<Step> = install.then_some(("install what is missing", install::missing));
     for wanted in wanted {
-        if !STEPS.iter().any(|(name, _)| name.starts_with(wanted)) {
-            bail!("no step's name begins with {wanted:?}, only {}", STEPS.map(|(name, _)| name).join(", "));
+        if !STEPS.iter().chain(&EXTRA).any(|(name, _)| name.starts_with(wanted)) {
+            let names: Vec<&str> = STEPS.iter().chain(&EXTRA).map(|(name, _)| *name).collect();
+            bail!("no step's name begins with {wanted:?}, only {}", names.join(", "));
         }
     }
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted));
-    let steps: Vec<Step> =
-        install.into_iter().chain(STEPS.into_iter().filter(|(name, _)| is_wanted(name))).collect();
+    let is_named = |name: &str| wanted.iter().any(|wanted| name.starts_with(wanted));
+    let normal = STEPS.into_iter().filter(|(name, _)| wanted.is_empty() || is_named(name));
+    let extra = EXTRA.into_iter().filter(|(name, _)| is_named(name));
+    let steps: Vec<Step> = install.into_iter().chain(normal).chain(extra).collect();
     let mut outcomes = Vec::new();
     for (index, (name, step)) in steps.iter().enumerate() {
         heading(&format!("{}/{} {name}", index + 1, steps.len()));

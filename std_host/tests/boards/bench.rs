@@ -34,8 +34,13 @@ pub(crate) struct Board {
 
 /// The boards that there is firmware for.
 pub(crate) fn boards() -> Vec<Board> {
-    let text = env::var("TOEHOLD_BOARDS").expect("`cargo xtask test` runs these tests: they need firmware");
-    let kinds: Vec<Kind> = serde_json::from_str(&text).expect("TOEHOLD_BOARDS is JSON");
+    boards_of("TOEHOLD_BOARDS")
+}
+
+/// Those that this variable tells of.
+pub(crate) fn boards_of(variable: &str) -> Vec<Board> {
+    let text = env::var(variable).expect("`cargo xtask test` runs these tests: they need firmware");
+    let kinds: Vec<Kind> = serde_json::from_str(&text).expect("it is JSON");
     assert!(!kinds.is_empty());
     kinds.into_iter().map(Board::new).collect()
 }
@@ -217,6 +222,24 @@ impl Console {
             last = self.ask(&data.to_string());
         }
         last
+    }
+
+    /// The line that says how a job stands.
+    pub(crate) fn status(&mut self, id: &str) -> String {
+        self.send(&format!("status {id}"));
+        let line = self.until(|line| line.starts_with("- job"));
+        self.answer();
+        line
+    }
+
+    /// Waits until a job counts on.
+    pub(crate) fn counts_on(&mut self, id: &str) {
+        let items = |line: String| {
+            assert_eq!(field(&line, "state").as_deref(), Some("running"), "{line}");
+            field(&line, "items").unwrap().parse::<u64>().unwrap()
+        };
+        let before = items(self.status(id));
+        while items(self.status(id)) <= before {}
     }
 }
 

@@ -36,13 +36,13 @@ fn ends_with_every_item_counted_once(mut board: Board) {
         }
         let mut asked = String::new();
         if random.below(2) == 0 {
-            asked = console_status(&mut console, &id);
+            asked = console.status(&id);
         }
         board.power_off();
         board.power_on();
         console = board.console();
         console.until(|line| line.starts_with("* running"));
-        let now = console_status(&mut console, &id);
+        let now = console.status(&id);
         let number = |line: &str, key| field(line, key).map_or(0, |text| text.parse::<u64>().unwrap());
         let newest = number(&now, "checkpoints");
         if !asked.is_empty() {
@@ -63,14 +63,6 @@ fn ends_with_every_item_counted_once(mut board: Board) {
     assert!(state["current"].as_u64() > Some(0));
     assert_eq!(state["current"], state["processed"], "each item was counted once");
     assert_eq!(state["current"].as_u64(), Some(newest.report.items), "also by the host");
-}
-
-/// The line that says how a job stands.
-fn console_status(console: &mut crate::bench::Console, id: &str) -> String {
-    console.send(&format!("status {id}"));
-    let line = console.until(|line| line.starts_with("- job"));
-    console.answer();
-    line
 }
 
 #[test]

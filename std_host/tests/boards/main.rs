@@ -9,3 +9,4 @@ mod cuts;
 mod jobs;
 mod measure;
 mod migration;
+mod unvalidated;
