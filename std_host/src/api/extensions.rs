@@ -147,7 +147,9 @@ pub fn describe(installed: &Installed) -> Value {
     let extension = installed.extension();
     let (manifest, module, limits) = (extension.manifest(), extension.module(), extension.limits());
     let hash = hex(&module.hash);
-    let refused = installed.grants().files.refused().iter().map(ToString::to_string);
+    let grants = installed.grants();
+    let refused = grants.files.refused().iter().map(ToString::to_string);
+    let refused = refused.chain(grants.network.refused().iter().cloned());
     let warnings: Vec<String> = extension.warnings().iter().cloned().chain(refused).collect();
     let imports: Vec<String> = module
         .imports

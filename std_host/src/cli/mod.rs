@@ -14,6 +14,7 @@ mod pack;
 mod problem;
 mod progress;
 mod run;
+mod secrets;
 mod serve;
 mod settings;
 mod table;

@@ -10,7 +10,9 @@ use std::{
 };
 
 use clap::Args;
-use std_host::{CheckpointFolder, Dispatch, GrantOptions, Host, HostConfig, JobHandle};
+use std_host::{
+    CheckpointFolder, Dispatch, GrantOptions, Host, HostConfig, JobHandle, operations::NetworkRule,
+};
 use toehold::{Limits, Uuid};
 
 use super::{
@@ -61,6 +63,10 @@ pub(crate) struct RunArgs {
     /// A folder that the job may read and write if its manifest names it, or one inside it; can be given again
     #[arg(long, value_name = "DIR")]
     allow_write_dir: Vec<PathBuf>,
+    /// A host that the job may reach if its manifest asks for it, such as api.example.com, *.example.com, or
+    /// http://127.0.0.1:8080; or a network of addresses that are not public, such as 10.0.0.0/8; can be given again
+    #[arg(long, value_name = "HOST", env = "TOEHOLD_ALLOW_NET", value_delimiter = ',')]
+    allow_net: Vec<NetworkRule>,
     /// What `query:config.get` gives, instead of the extension's config.json
     #[arg(long, value_name = "JSON|@FILE")]
     config: Option<String>,
@@ -134,6 +140,7 @@ fn prepare(args: &RunArgs) -> Result<Prepared, String> {
     let mut settings = Settings::read(file.as_deref()).map_err(|problem| problem.message)?;
     args.trust.apply(&mut settings);
     let trust = settings.trust();
+    let network = settings.network(&args.allow_net).map_err(|problem| problem.message)?;
     let data = args.data.clone().or(settings.data).or_else(default_data);
     let data = data.ok_or("there is no folder for checkpoints; name one with --data DIR")?;
     let extensions = args.extensions.clone().or(settings.extensions).unwrap_or_else(|| ".".into());
@@ -144,12 +151,15 @@ fn prepare(args: &RunArgs) -> Result<Prepared, String> {
     config.grants = GrantOptions {
         folders: args.allow_dir.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
         write_folders: args.allow_write_dir.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?,
+        network,
         // Its checkpoints.
         protected: vec![absolute(&config.data)?],
         config: args.config.as_deref().map(|text| input::json("--config", text)).transpose()?,
     };
     let mut resume_with = folder_arguments("--allow-dir", &config.grants.folders);
     resume_with.extend(folder_arguments("--allow-write-dir", &config.grants.write_folders));
+    let rules = config.grants.network.allow.iter();
+    resume_with.extend(rules.flat_map(|rule| ["--allow-net".to_owned(), rule.to_string()]));
     resume_with.extend(["--data".to_owned(), absolute(&config.data)?.display().to_string()]);
     let host = Host::new(config);
     let job = match &args.resume {
@@ -182,8 +192,12 @@ fn dispatch(host: &Host, args: &RunArgs) -> Result<JobHandle, String> {
     let installed =
         if is_path { extensions.load(Path::new(extension)) } else { extensions.load_id(extension) };
     let installed = installed.map_err(|error| error.to_string())?;
+    let id = installed.extension().id();
     for refused in installed.grants().files.refused() {
-        log::warn!("{}: {refused}", installed.extension().id());
+        log::warn!("{id}: {refused}");
+    }
+    for refused in installed.grants().network.refused() {
+        log::warn!("{id}: {refused}");
     }
     let state = match &args.state {
         Some(text) => input::json("--state", text)?.to_string().into_bytes(),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Args;
-use std_host::manager::ManagerConfig;
+use std_host::{manager::ManagerConfig, operations::NetworkRule};
 
 use super::{
     exit::Exit,
@@ -62,6 +62,10 @@ pub(crate) struct ServeArgs {
     /// TOEHOLD_ALLOW_WRITE_DIR]
     #[arg(long, value_name = "DIR")]
     allow_write_dir: Vec<PathBuf>,
+    /// A host that extensions may reach whose manifests ask for it, such as api.example.com, *.example.com, or
+    /// http://127.0.0.1:8080; or a network of addresses that are not public, such as 10.0.0.0/8; can be given again
+    #[arg(long, value_name = "HOST", env = "TOEHOLD_ALLOW_NET", value_delimiter = ',')]
+    allow_net: Vec<NetworkRule>,
     #[command(flatten)]
     web: web::WebArgs,
     /// Print a line of JSON once it is ready
@@ -131,6 +135,7 @@ impl ServeArgs {
         let mut config = config(&data, &settings)?;
         let web = self.web.web(&settings)?;
         // Only where jobs run. With one that is not there, no extension could be loaded.
+        config.grants.network = settings.network(&self.allow_net)?;
         let read = folders(&self.allow_dir, "TOEHOLD_ALLOW_DIR")?.or(settings.allow_dir);
         config.grants.folders = usable("allow-dir, allow_dir", read)?;
         let write = folders(&self.allow_write_dir, "TOEHOLD_ALLOW_WRITE_DIR")?.or(settings.allow_write_dir);

@@ -9,9 +9,10 @@ use std::{
 
 use clap::Args;
 use serde::{Deserialize, Deserializer, de::Error};
+use std_host::operations::{NetworkOptions, NetworkRule};
 use toehold::{PublicKey, Trust};
 
-use super::{problem::Problem, serve::Listen};
+use super::{problem::Problem, secrets::SecretSettings, serve::Listen};
 
 /// The file that is read where none is named, if it is there.
 const FILE: &str = "toehold.toml";
@@ -103,6 +104,10 @@ pub(crate) struct Settings {
     pub(crate) keep_for: Option<Duration>,
     pub(crate) allow_dir: Option<Vec<PathBuf>>,
     pub(crate) allow_write_dir: Option<Vec<PathBuf>>,
+    #[serde(default, deserialize_with = "rules")]
+    pub(crate) allow_net: Option<Vec<NetworkRule>>,
+    #[serde(default)]
+    pub(crate) secrets: Vec<SecretSettings>,
     #[serde(default, deserialize_with = "listen")]
     pub(crate) listen: Option<Listen>,
     pub(crate) token_file: Option<PathBuf>,
@@ -111,6 +116,11 @@ pub(crate) struct Settings {
     pub(crate) hosts: Option<Vec<String>>,
     #[serde(default, deserialize_with = "keys")]
     pub(crate) trusted_keys: Option<Vec<PublicKey>>,
+}
+
+fn rules<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<NetworkRule>>, D::Error> {
+    let rule = |text: String| text.parse().map_err(D::Error::custom);
+    Vec::<String>::deserialize(from)?.into_iter().map(rule).collect::<Result<_, _>>().map(Some)
 }
 
 fn keys<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PublicKey>>, D::Error> {
@@ -137,6 +147,14 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::E
 }
 
 impl Settings {
+    /// What extensions may reach over the network, with these rules instead of those of the file if there are any.
+    pub(crate) fn network(&self, rules: &[NetworkRule]) -> Result<NetworkOptions, Problem> {
+        let allow =
+            if rules.is_empty() { self.allow_net.clone().unwrap_or_default() } else { rules.to_vec() };
+        let secrets = self.secrets.iter().map(SecretSettings::secret).collect::<Result<_, _>>()?;
+        Ok(NetworkOptions { allow, secrets, ..NetworkOptions::default() })
+    }
+
     /// Whose extensions are taken. An empty list of keys is nobody.
     pub(crate) fn trust(&self) -> Trust {
         self.trusted_keys.clone().map_or(Trust::Anyone, Trust::Signed)
@@ -166,6 +184,7 @@ impl Settings {
         for path in paths.chain(folders) {
             *path = folder.join(&path);
         }
+        settings.secrets.iter_mut().for_each(|secret| secret.start_at(folder));
         Ok(settings)
     }
 }
@@ -206,6 +225,8 @@ mod tests {
             ("workers = 0", "toehold.toml:1: invalid value: integer `0`"),
             ("slice = -1", "toehold.toml:1: invalid value: integer `-1`"),
             ("keep_for = \"soon\"", "toehold.toml:1: \"soon\" is no time"),
+            ("allow_net = [\"a/b\"]", "toehold.toml:1: \"a/b\" is no pattern of hosts"),
+            ("[[secrets]]\nextension = \"a\"", "missing field `host`"),
             ("trusted_keys = [\"a5\"]", "toehold.toml:1: \"a5\" is no public key"),
             ("data = ", "toehold.toml:1: "),
         ] {

@@ -23,7 +23,7 @@ pub use self::{
     files::{CONFIG_FILE, MANIFEST_FILE},
     signed::PACKAGE_FILE,
 };
-use crate::operations::{FileAccess, FileGrants, Grants};
+use crate::operations::{FileAccess, FileGrants, Grants, NetworkAccess, NetworkOptions};
 
 /// Loads the extensions of a folder, one in each folder inside it, and holds them by id.
 ///
@@ -47,6 +47,8 @@ pub struct GrantOptions {
     /// Folders in which no extension may write, whatever else is granted. A manager's own folders are among them, and each
     /// extension's folder for itself.
     pub protected: Vec<PathBuf>,
+    /// The hosts that an extension may reach if its manifest asks for them, and its secrets there.
+    pub network: NetworkOptions,
     /// The configuration of all extensions; `None` for the `config.json` beside each manifest.
     pub config: Option<Value>,
 }
@@ -355,7 +357,13 @@ impl ExtensionManager {
         let extension =
             extension.map_err(|source| ExtensionError::Load { path: files.module_path.clone(), source })?;
         files.check_jobs(&extension)?;
-        let grants = Arc::new(Grants { config, files: access });
+        let network = NetworkAccess::new(
+            files.manifest.id(),
+            &permissions.network_access,
+            &self.options.network,
+            self.limits.reply_bytes,
+        );
+        let grants = Arc::new(Grants { config, files: access, network });
         let ExtensionFiles { folder, module, schemas, package, fingerprint, .. } = files;
         Ok(Installed { extension, folder, fingerprint, grants, module: module.into(), schemas, package })
     }

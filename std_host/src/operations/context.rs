@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use toehold::{Call, CallKey, Control, Interrupt, JobContext, Uuid};
 
-use super::FileAccess;
+use super::{FileAccess, NetworkAccess};
 
 /// What the operator gives to one extension. The default is nothing.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Grants {
     pub config: Value,
     /// The folders whose files it may read and write.
     pub files: FileAccess,
+    /// The hosts that it may reach.
+    pub network: NetworkAccess,
 }
 
 /// What an operation knows of the call that it carries out.
@@ -75,6 +77,12 @@ impl<'a> CallContext<'a> {
     #[must_use]
     pub fn files(&self) -> &'a FileAccess {
         &self.grants.files
+    }
+
+    /// The hosts that the extension may reach.
+    #[must_use]
+    pub fn network(&self) -> &'a NetworkAccess {
+        &self.grants.network
     }
 
     /// Whether somebody asks the job to stop. The job itself can't stop before it has its reply, so an operation that

@@ -12,7 +12,7 @@
 //!
 //! # The operations that are built in
 //!
-//! All but `action:fs.write` are queries: they change nothing outside the job. Numbers are integers, `data` and `bytes` are standard
+//! Queries change nothing outside the job. Numbers are integers, `data` and `bytes` are standard
 //! base64 with padding. Keys that an operation does not know are ignored.
 //!
 //! | method | input | output |
@@ -23,6 +23,8 @@
 //! | `query:config.get` | `{"key": "a.b"}`; no key for all | `{"value": …}`, null where nothing is set |
 //! | `query:fs.list` | `{"path": "samples"}` | `{"entries": [{"name", "kind", "size"}], "skipped": 0}` |
 //! | `query:fs.read` | `{"path": "samples/a.txt", "offset": 0, "length": 32768}` | `{"data": "…", "size": 123}` |
+//! | `query:http.fetch` | `{"url": "https://api.example.com/a"}` | `{"status", "headers", "body" or "body_base64", "url"}` |
+//! | `action:http.fetch` | `{"url", "method": "POST", "headers", "body"}` | the same |
 //! | `action:fs.write` | `{"path": "/srv/out/a.txt", "data": "…", "offset": 0}` | `{"size": 123}`: of the whole file |
 //!
 //! - `fs.list`: sorted by the bytes of `name`. `kind` is `file`, `folder` or `other`; a symbolic link counts as what it
@@ -32,6 +34,8 @@
 //!   1 MiB. `size` is the whole file's, in bytes. The data ends at `size`, and is empty from there on.
 //! - `fs.write`: at most 1 MiB in one call. Without `offset` the whole file is replaced in one go, with it the bytes are
 //!   written there, and `offset` may not be beyond the file's end. Durable before the reply; twice is as good as once.
+//! - `http.fetch`: within `permissions.network_access` and what the operator allows ([`NetworkOptions`]); docs/operations.md
+//!   has the rules and limits. The query takes GET and HEAD, the action POST, PUT, PATCH and DELETE.
 
 mod config;
 mod context;
@@ -39,6 +43,7 @@ mod file_access;
 mod fs_list;
 mod fs_read;
 mod fs_write;
+mod http;
 mod payload;
 mod ping;
 mod random;
@@ -51,6 +56,9 @@ mod time;
 
 pub use context::{AsyncContext, CallContext, Grants};
 pub use file_access::{FileAccess, FileAccessError, FileGrants, RefusalReason, RefusedFolder};
+pub use http::{
+    HostPattern, HttpLimits, NetworkAccess, NetworkOptions, NetworkRule, PatternError, Secret, SecretError,
+};
 pub use resolve::FileError;
 pub(crate) use table::Way;
 pub use table::{Operations, RegisterError};

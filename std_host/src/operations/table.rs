@@ -11,7 +11,9 @@ use futures_util::{FutureExt, future::BoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use toehold::{Call, Reply};
 
-use super::{AsyncContext, CallContext, config, fs_list, fs_read, fs_write, payload, ping, random, time};
+use super::{
+    AsyncContext, CallContext, config, fs_list, fs_read, fs_write, http, payload, ping, random, time,
+};
 
 /// How many edits from a known method a mistyped one may be to be asked about.
 const NEAR_EDITS: usize = 3;
@@ -88,6 +90,8 @@ impl Operations {
         operations.insert("query:fs.list", Operation::Blocking, fs_list::list);
         operations.insert("query:fs.read", Operation::Blocking, fs_read::read);
         operations.insert("action:fs.write", Operation::Blocking, fs_write::write);
+        operations.insert_async("query:http.fetch", http::query);
+        operations.insert_async("action:http.fetch", http::action);
         operations
     }
 
@@ -418,7 +422,7 @@ mod tests {
         }
         let shared = operations.clone();
         operations.register("app:a", nothing).unwrap().register("app:b", nothing).unwrap();
-        assert_eq!(operations.methods().count(), 9);
-        assert_eq!(shared.methods().count(), 7, "a clone does not change");
+        assert_eq!(operations.methods().count(), 11);
+        assert_eq!(shared.methods().count(), 9, "a clone does not change");
     }
 }

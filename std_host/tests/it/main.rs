@@ -11,6 +11,8 @@ mod cli;
 mod command;
 mod crash;
 mod dispatch_test;
+#[cfg(unix)]
+mod fetching;
 mod futures;
 mod guest_matches_source;
 mod histories;
