@@ -14,5 +14,6 @@ fn main() {
     // Functions of the same code become one.
     for argument in ["-Tlink.x", "--nmagic", "--gc-sections", "--icf=all"] {
         println!("cargo:rustc-link-arg-bins={argument}");
+        println!("cargo:rustc-link-arg-examples={argument}");
     }
 }

@@ -38,7 +38,7 @@ fn program() -> ! {
     let store = open_store(flash, &mut console, &mut clock);
     let parts = Parts { store, console, clock, entropy, memory, witness };
     match Shell::<Mine>::new(parts, config()) {
-        Ok(shell) => shell.run(),
+        Ok(mut shell) => shell.run(),
         // The witness keeps it, and the board starts again.
         Err(_) => panic!("the jobs in flash can't be read"),
     }
