@@ -34,7 +34,7 @@ pub struct SecretError {
 
 impl Secret {
     /// A secret of an extension, by its id, for one host: `[https://]HOST[:PORT]`, or `http://HOST[:PORT]` where HOST is this
-    /// machine (127.0.0.1, [::1], localhost). White space around the value is left out.
+    /// machine (`127.0.0.1`, `[::1]`, `localhost`). White space around the value is left out.
     ///
     /// # Errors
     /// A host that is a pattern of several or that is not reached safely, a header that can't be set, or a value that is

@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 
 use super::{super::Grants, super::testing::call, access::Lookup, *};
 
+mod hosts;
+mod redirects;
+
 /// A server that does with each connection what it is told to.
 struct Server {
     port: u16,
@@ -117,6 +120,19 @@ fn get(grants: &Grants, url: &str) -> Result<Value, String> {
     call(grants, "query:http.fetch", json!({ "url": url }))
 }
 
+/// Names that lead to these addresses, one list after the other.
+fn names(lists: &[&[&str]]) -> (Lookup, Arc<AtomicUsize>) {
+    let lists: Vec<Vec<IpAddr>> =
+        lists.iter().map(|list| list.iter().map(|address| address.parse().unwrap()).collect()).collect();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let lookup = move |_: String| {
+        let list = lists[counted.fetch_add(1, Ordering::SeqCst) % lists.len()].clone();
+        async move { Ok(list) }.boxed()
+    };
+    (Arc::new(lookup), asked)
+}
+
 #[test]
 fn a_reply_comes_with_status_headers_and_body() {
     let server = Server::saying(
@@ -187,249 +203,6 @@ fn an_action_sends_a_body_and_a_key() {
 }
 
 /// OWASP's ways to make a server ask whom it should not, as far as they fit: none of them gets as far as a connection.
-#[test]
-fn urls_that_lead_elsewhere_are_refused_before_anything_is_sent() {
-    let server = Server::saying("HTTP/1.1 200 OK\r\n\r\nreached");
-    let asked = [
-        "*",
-        "good.example",
-        "http://good.example",
-        "*.wild.example:8443",
-        "http://10.0.0.1",
-        "169.254.169.254",
-    ];
-    let asked: Vec<String> = asked.iter().map(|&text| text.to_owned()).collect();
-    let grants = grants(&asked, &["good.example".to_owned(), "*.wild.example:8443".to_owned()], |_| {});
-    let port = server.port;
-    let here = |host: &str| format!("http://{host}:{port}/");
-    let outside = "is outside of what the manifest's";
-    let not_allowed = "not allowed by the operator";
-    let odd = "it has a backslash, white space or control characters";
-    for (url, expected) in [
-        // This machine, in every spelling.
-        (here("127.0.0.1"), outside),
-        (here("localhost"), outside),
-        (here("127.1"), outside),
-        (here("2130706433"), outside),
-        (here("0x7f000001"), outside),
-        (here("0x7f.0.0.1"), outside),
-        (here("0177.0.0.1"), outside),
-        (here("017700000001"), outside),
-        (here("0"), outside),
-        (here("[::1]"), outside),
-        (here("[::]"), outside),
-        (here("[::ffff:127.0.0.1]"), outside),
-        (here("[0:0:0:0:0:ffff:7f00:1]"), outside),
-        (here("１２７.０.０.１"), outside),
-        (here("①②⑦.0.0.1"), outside),
-        (here("127。0。0。1"), outside),
-        (here("[fe80::1%25lo]"), "invalid IPv6 address"),
-        // What the manifest asks for alone, and clouds tell secrets at.
-        ("http://10.0.0.1/".to_owned(), not_allowed),
-        ("https://169.254.169.254/latest/meta-data".to_owned(), not_allowed),
-        ("https://metadata.google.internal/".to_owned(), not_allowed),
-        ("http://good.example/".to_owned(), not_allowed),
-        ("https://evil.example/".to_owned(), not_allowed),
-        ("https://good.example.evil.example/".to_owned(), not_allowed),
-        ("https://wild.example:8443/".to_owned(), outside),
-        ("https://a.wild.example/".to_owned(), not_allowed),
-        ("https://good.example:8443/".to_owned(), outside),
-        // Names before an @, and what looks like a host and is none.
-        ("https://good.example@evil.example/".to_owned(), "a user's name or password"),
-        ("https://good.example:443@evil.example/".to_owned(), "a user's name or password"),
-        ("https://user:pass@good.example/".to_owned(), "a user's name or password"),
-        ("https://good.example%2f@evil.example/".to_owned(), "a user's name or password"),
-        ("https://evil.example#@good.example/".to_owned(), not_allowed),
-        ("https://evil.example?@good.example/".to_owned(), not_allowed),
-        ("https://evil.example\\@good.example/".to_owned(), odd),
-        ("https:\\\\good.example/".to_owned(), odd),
-        ("https://good.example\\.evil.example/".to_owned(), odd),
-        ("https://good.example\t.evil.example/".to_owned(), odd),
-        ("https://good.example/\r\nHost: evil.example".to_owned(), odd),
-        (" https://good.example/".to_owned(), odd),
-        ("https://good.example./".to_owned(), "its host ends with a dot"),
-        ("https:/good.example/".to_owned(), "it must start with https:// or http://"),
-        ("https:good.example/".to_owned(), "it must start with https:// or http://"),
-        ("https:///good.example/".to_owned(), "it must start with https:// or http://"),
-        ("//good.example/".to_owned(), "it must start with https:// or http://"),
-        ("good.example".to_owned(), "it must start with https:// or http://"),
-        (String::new(), "it must start with https:// or http://"),
-        // Other schemes.
-        ("file:///etc/passwd".to_owned(), "it must start with https:// or http://"),
-        ("file://good.example/etc/passwd".to_owned(), "its scheme is \"file\""),
-        ("gopher://good.example:70/_x".to_owned(), "its scheme is \"gopher\""),
-        ("ftp://good.example/".to_owned(), "its scheme is \"ftp\""),
-        ("data://good.example/".to_owned(), "its scheme is \"data\""),
-        ("javascript:alert(1)".to_owned(), "it must start with https:// or http://"),
-        (format!("https://good.example/{}", "x".repeat(8 << 10)), "it may have 8192"),
-    ] {
-        let error = get(&grants, &url).unwrap_err();
-        assert!(error.contains(expected), "{url}: {error}");
-    }
-    assert_eq!(server.requests(), [""; 0]);
-    let refused = grants.network.refused().join("\n");
-    assert!(refused.contains("\"http://10.0.0.1\", which is not granted"), "{refused}");
-    assert!(!refused.contains("wild"), "{refused}");
-}
-
-#[test]
-fn who_has_no_access_reaches_nothing() {
-    let error = get(&Grants::default(), "https://example.com").unwrap_err();
-    assert_eq!(error, "this extension may reach nothing over the network");
-    let asked = ["api.example.com".to_owned()];
-    let manifest_alone = grants(&asked, &[], |_| {});
-    assert!(
-        get(&manifest_alone, "https://api.example.com").unwrap_err().contains("not allowed by the operator")
-    );
-    let operator_alone = grants(&[], &asked, |_| {});
-    assert!(get(&operator_alone, "https://api.example.com").unwrap_err().contains("is outside of what"));
-}
-
-/// Names that lead to these addresses, one list after the other.
-fn names(lists: &[&[&str]]) -> (Lookup, Arc<AtomicUsize>) {
-    let lists: Vec<Vec<IpAddr>> =
-        lists.iter().map(|list| list.iter().map(|address| address.parse().unwrap()).collect()).collect();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
-    let lookup = move |_: String| {
-        let list = lists[counted.fetch_add(1, Ordering::SeqCst) % lists.len()].clone();
-        async move { Ok(list) }.boxed()
-    };
-    (Arc::new(lookup), asked)
-}
-
-#[test]
-fn a_name_that_leads_to_a_private_address_is_not_followed() {
-    let server = Server::new(|_, stream| drop(stream.write_all(ok("reached").as_bytes())));
-    let host = [format!("http://name.example:{}", server.port)];
-    let url = format!("{}/", host[0]);
-    for address in
-        ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "0.0.0.0", "::ffff:127.0.0.1", "fd00:ec2::254"]
-    {
-        let grants = with_lookup(&host, &host, names(&[&[address]]).0, |_| {});
-        let error = get(&grants, &url).unwrap_err();
-        assert!(error.contains("which is not public"), "{address}: {error}");
-    }
-    // A name is agreed to by its name, its address by its own.
-    let allow = [host[0].clone(), "127.0.0.0/8".to_owned()];
-    let only_address = with_lookup(&host, &allow[1..], names(&[&["127.0.0.1"]]).0, |_| {});
-    assert!(get(&only_address, &url).unwrap_err().contains("not allowed by the operator"));
-    let both = with_lookup(&host, &allow, names(&[&["10.0.0.1", "127.0.0.1"]]).0, |_| {});
-    assert_eq!(get(&both, &url).unwrap()["body"], "reached", "by the address that may be");
-    assert!(server.requests()[0].contains(&format!("host: name.example:{}", server.port)));
-    let none = with_lookup(&host, &allow, names(&[&[]]).0, |_| {});
-    assert!(get(&none, &url).unwrap_err().contains("it has no address"));
-}
-
-#[test]
-fn a_name_that_changes_its_mind_gains_nothing() {
-    let server = Server::new(|_, stream| drop(stream.write_all(ok("reached").as_bytes())));
-    let host = [format!("http://name.example:{}", server.port)];
-    let allow = [host[0].clone(), "http://127.0.0.1".to_owned()];
-    let (lookup, asked) = names(&[&["127.0.0.1"], &["10.0.0.1"]]);
-    let grants = with_lookup(&host, &allow, lookup, |_| {});
-    let url = format!("{}/", host[0]);
-    assert_eq!(get(&grants, &url).unwrap()["body"], "reached");
-    assert_eq!(asked.load(Ordering::SeqCst), 1, "what is checked is what is connected to");
-    assert!(get(&grants, &url).unwrap_err().contains("10.0.0.1, which is not public"));
-    assert_eq!((asked.load(Ordering::SeqCst), server.requests().len()), (2, 1));
-}
-
-#[test]
-fn a_redirect_is_followed_only_where_the_first_request_could_have_gone() {
-    let server = Server::redirecting(302);
-    let other = Server::saying("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nother");
-    let (here, there) = (server.url(""), other.url(""));
-    let asked =
-        [here.clone(), there.clone(), "http://10.0.0.1".to_owned(), "http://rebind.example".to_owned()];
-    let grants = with_lookup(
-        &asked,
-        &[here.clone(), "http://rebind.example".to_owned()],
-        names(&[&["192.168.0.1"]]).0,
-        |_| {},
-    );
-    let redirected = |to: &str| get(&grants, &format!("{here}/to?{to}"));
-    for to in ["/landed", "landed", &format!("//127.0.0.1:{}/landed", server.port), &format!("{here}/landed")]
-    {
-        let reply = redirected(to).unwrap();
-        assert!(reply["body"].as_str().unwrap().starts_with("GET /landed "), "{reply}");
-        assert_eq!(reply["url"], server.url("/landed"));
-    }
-    for (to, expected) in [
-        (there.as_str(), "not allowed by the operator"),
-        ("http://10.0.0.1/", "not allowed by the operator"),
-        ("http://evil.example/", "is outside of what the manifest's"),
-        ("http://rebind.example/", "192.168.0.1, which is not public"),
-        ("file:///etc/passwd", "it must start with https://"),
-        ("http://user@127.0.0.1/", "a user's name or password"),
-        ("http://[", "it is no URL"),
-        (&format!("/to?{}", "x".repeat(9_000)), "it may have 8192"),
-    ] {
-        let error = redirected(to).unwrap_err();
-        assert!(error.contains(expected), "{to}: {error}");
-    }
-    assert_eq!(other.requests(), [""; 0]);
-    for odd in ["\\\\evil.example/", "/a\\..\\b", "http://evil.example\t/"] {
-        let bytes = format!("HTTP/1.1 302 Go\r\nlocation: {odd}\r\nconnection: close\r\n\r\n");
-        let server = Server::new(move |_, stream| drop(stream.write_all(bytes.as_bytes())));
-        let error = get(&to(&server), &server.url("/")).unwrap_err();
-        assert!(error.contains("which is not followed: it is no URL"), "{odd:?}: {error}");
-    }
-    let seen = server.requests().len();
-    let circle = Server::saying("HTTP/1.1 301 Go\r\nlocation: /\r\nconnection: close\r\n\r\n");
-    assert!(get(&to(&circle), &circle.url("/")).unwrap_err().contains("more than 5 redirects"));
-    assert_eq!((circle.requests().len(), server.requests().len()), (6, seen));
-}
-
-#[test]
-fn a_redirect_never_leads_from_https_to_http() {
-    let asked = ["https://a.example".to_owned(), "http://a.example".to_owned()];
-    let access = grants(&asked, &asked, |_| {}).network.inner().unwrap().clone();
-    let request = |url: &str| Request {
-        method: Method::GET,
-        url: Url::parse(url).unwrap(),
-        headers: HeaderMap::new(),
-        body: Vec::new(),
-        most_bytes: 0,
-    };
-    let go = |from: &str, to: &'static str| {
-        request(from).redirected(&access, StatusCode::FOUND, &HeaderValue::from_static(to)).map(drop)
-    };
-    assert!(
-        go("https://a.example", "http://a.example/").unwrap_err().to_string().contains("from https to http")
-    );
-    assert_eq!(go("http://a.example", "https://a.example/"), Ok(()));
-}
-
-#[test]
-fn what_a_redirect_takes_along_depends_on_where_it_leads() {
-    let other = Server::new(|request, stream| drop(stream.write_all(ok(request).as_bytes())));
-    for (status, method, expected) in
-        [(302, "POST", "GET"), (303, "PUT", "GET"), (307, "POST", "POST"), (308, "PUT", "PUT")]
-    {
-        let server = Server::redirecting(status);
-        let hosts = [server.url(""), other.url("")];
-        let secret = Secret::new("example", &server.url(""), "X-Key", "very secret").unwrap();
-        let grants = grants(&hosts, &hosts, |options| options.secrets.push(secret));
-        let url = server.url(&format!("/to?{}", other.url("/landed")));
-        let headers =
-            json!({ "Authorization": "mine", "Cookie": "a=b", "X-Mine": "yes", "Content-Type": "a/b" });
-        let input = json!({ "url": url, "method": method, "headers": headers, "body": "content" });
-        let landed = call(&grants, "action:http.fetch", input).unwrap()["body"].as_str().unwrap().to_owned();
-        assert!(landed.starts_with(&format!("{expected} /landed ")), "{status}: {landed}");
-        assert_eq!(landed.ends_with("content"), expected != "GET", "{status}: {landed}");
-        assert_eq!(landed.contains("content-type"), expected != "GET", "{status}: {landed}");
-        assert!(landed.contains("x-mine: yes"), "{landed}");
-        assert!(
-            !landed.contains("mine\r\n\r\n")
-                && !landed.contains("authorization")
-                && !landed.contains("cookie")
-        );
-        assert!(!landed.contains("x-key"), "{landed}");
-        assert!(server.requests()[0].contains("x-key: very secret\r\n"));
-    }
-}
-
 #[test]
 fn a_body_that_is_too_long_ends_the_request() {
     let endless = |head: &'static str, piece: &'static [u8]| {
