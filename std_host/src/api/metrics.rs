@@ -132,7 +132,7 @@ struct Jobs(Source);
 
 impl Collector for Jobs {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let counts = self.0.reader().counts().map_err(|error| {
+        let counts = self.0.counts().map_err(|error| {
             log::error!("{error}");
             fmt::Error
         })?;

@@ -143,9 +143,9 @@ impl Api {
     responses((status = 200, description = "It is", body = Health), (status = "default", description = "Refused", body = ApiProblem))
 )]
 async fn health(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
-    let reader = api.source.reader().clone();
-    let data = reader.path().parent().map(|folder| folder.display().to_string());
-    let counts = request::blocking(move || Ok(reader.counts()?)).await?;
+    let source = api.source.clone();
+    let data = source.reader().path().parent().map(|folder| folder.display().to_string());
+    let counts = request::blocking(move || Ok(source.counts()?)).await?;
     let jobs: serde_json::Map<String, Value> =
         counts.into_iter().map(|(state, count)| (state.name().to_owned(), count.into())).collect();
     Ok(Json(json!({

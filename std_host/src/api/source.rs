@@ -5,7 +5,7 @@ use toehold::{Bundle, Interrupt, JobRecord, JobState, Trust, Uuid};
 use super::ApiError;
 use crate::{
     manager::{self, JobError, JobHandle, JobStatus, Manager},
-    store::{Cursor, JobFilter, ListOrder, Listed, StoreReader},
+    store::{Cursor, JobFilter, ListOrder, Listed, StoreError, StoreReader},
 };
 
 #[derive(Clone, Debug)]
@@ -25,6 +25,14 @@ impl Source {
         match self {
             Self::Manager(manager) => manager.reader(),
             Self::Store { reader, .. } => reader,
+        }
+    }
+
+    /// How many jobs are in each state.
+    pub(super) fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreError> {
+        match self {
+            Self::Manager(manager) => manager.counts(),
+            Self::Store { reader, .. } => reader.counts(),
         }
     }
 

@@ -60,6 +60,11 @@ impl Entry {
         Arc::new(Self { id, now: Mutex::new(now), shown })
     }
 
+    /// The state that is shown to those who wait for the job.
+    pub(super) fn state(&self) -> JobState {
+        self.shown.borrow().state
+    }
+
     /// A thread that panicked while it held the lock left a whole record behind: each change is made in one go.
     pub(super) fn lock(&self) -> MutexGuard<'_, Now> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,10 +1,31 @@
 //! Lists of jobs by the state that they are in, which may be another than the store has: that a job runs is written with
 //! whatever is written of it next.
 
+use std::collections::BTreeMap;
+
 use toehold::JobState;
 
-use super::JobStatus;
+use super::{JobStatus, Manager};
 use crate::store::{Cursor, JobFilter, ListOrder, Listed, StoreError, StoreReader};
+
+impl Manager {
+    /// How many jobs are in each state that any is in. Those that are not over are counted as they stand here.
+    ///
+    /// # Errors
+    /// [`StoreError`], if the database can't be read.
+    pub fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreError> {
+        let mut counts: BTreeMap<JobState, u64> = self.reader().counts()?.into_iter().collect();
+        counts.retain(|state, _| state.is_final());
+        for entry in self.inner.lock().entries.values() {
+            let state = entry.state();
+            // One that has just ended is in the store as well, or about to be.
+            if !state.is_final() {
+                *counts.entry(state).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().collect())
+    }
+}
 
 /// Jobs that are looked at together where some of them may not be wanted.
 const AT_ONCE: usize = 256;
