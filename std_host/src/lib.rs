@@ -8,7 +8,7 @@
 //! - [`board`] talks to boards that run jobs.
 //! - [`Host`] runs jobs without a store, each on a thread of its own, with checkpoints in a [`CheckpointFolder`].
 //!
-//! - [`api`] has all that over HTTP, and [`server`] serves it.
+//! - [`api`] has all that over HTTP, [`page`] shows it in a browser, and [`server`] serves both.
 //!
 //! The command `toehold` is all of this for a terminal; its modules are in `cli`. It talks to `toehold serve` over [`api`].
 //!
@@ -42,6 +42,7 @@ mod handle;
 mod host;
 pub mod manager;
 pub mod operations;
+pub mod page;
 pub mod server;
 mod signal;
 pub mod store;

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::board::{BOARDS, Board};
+use crate::browser;
 use crate::process;
 use crate::toolchain::{self, Target};
 
@@ -35,6 +36,7 @@ pub(crate) fn missing() -> Result<()> {
         .flat_map(|target| toolchain::missing_parts(target, &toolchain::look(target).debian))
         .collect();
     packages.extend(BOARDS.into_iter().flat_map(for_board));
+    packages.extend(browser::missing_packages());
     if !packages.is_empty() {
         apt_get(&packages)?;
     }

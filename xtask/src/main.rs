@@ -3,6 +3,7 @@
 //! ```text
 //! main ── test ───────── every check, in order, with a table of times
 //!      │    ├─ board_test   what is built for boards, in the emulator
+//!      │    ├─ browser      the page, in Chromium
 //!      │    └─ install      gets what is missing
 //!      ├─ guests ───────── builds extensions, or says that a built one is stale
 //!      │    ├─ sources      one hash over everything that goes into a guest
@@ -21,6 +22,7 @@
 
 mod board;
 mod board_test;
+mod browser;
 mod emulator;
 mod firmware;
 mod guests;
@@ -49,11 +51,12 @@ use crate::firmware::Program;
 const HELP: &str = "\
 Chores that cargo alone can't do.
 
-  cargo xtask test [--install] [STEP…]
-                                  Run every check: format, guests, clippy, features, boards, tests, docs; or only the
-                                  steps whose names begin so. `unvalidated` runs only where it is named: firmware that
+  cargo xtask test [--install] [--screenshots] [STEP…]
+                                  Run every check: format, guests, clippy, features, boards, tests, browser, docs; or only
+                                  the steps whose names begin so. `unvalidated` runs only where it is named: firmware that
                                   takes nothing but signed packages.
-                                  --install first gets the targets and components that are missing.
+                                  --install first gets the targets, components and programs that are missing.
+                                  --screenshots makes docs/screenshots anew, in the step `browser`.
   cargo xtask guests [--check | --ordinary-pages]
                                   Build test-extension/test_extension.wasm, and those in test-extension/small/ and
                                   test-extension/tiny/, from their sources.
@@ -82,7 +85,7 @@ Chores that cargo alone can't do.
 
 enum Chore {
     Help,
-    Test { install: bool, steps: Vec<String> },
+    Test { install: bool, screenshots: bool, steps: Vec<String> },
     Guests { check: bool, pages: Pages },
     Shrink { files: Vec<PathBuf>, pages: Pages },
     Bench { arguments: Vec<OsString> },
@@ -107,7 +110,7 @@ fn parse() -> Result<Chore> {
         Some(Value(name)) => match name.to_str() {
             Some("help") => return Ok(Chore::Help),
             Some("guests") => Chore::Guests { check: false, pages: Pages::Bytes },
-            Some("test") => Chore::Test { install: false, steps: Vec::new() },
+            Some("test") => Chore::Test { install: false, screenshots: false, steps: Vec::new() },
             Some("sizes") => Chore::Sizes { by_crate: false },
             Some("board") => {
                 Chore::Board { name: board_name(&mut arguments)?, options: board::Options::default() }
@@ -126,6 +129,7 @@ fn parse() -> Result<Chore> {
             (Short('h') | Long("help"), _) => return Ok(Chore::Help),
             (Long("check"), Chore::Guests { check, .. }) => *check = true,
             (Long("install"), Chore::Test { install, .. }) => *install = true,
+            (Long("screenshots"), Chore::Test { screenshots, .. }) => *screenshots = true,
             (Value(step), Chore::Test { steps, .. }) => steps.push(step.string()?),
             (Long("by-crate"), Chore::Sizes { by_crate }) => *by_crate = true,
             (Long("serial"), Chore::Board { options, .. }) => {
@@ -163,7 +167,7 @@ fn run(chore: Chore) -> Result<()> {
         }
         Chore::Guests { check: true, .. } => guests::check(),
         Chore::Guests { check: false, pages } => guests::build(pages),
-        Chore::Test { install, steps } => test::run(install, &steps),
+        Chore::Test { install, screenshots, steps } => test::run(install, screenshots, &steps),
         Chore::Sizes { by_crate } => sizes::print(by_crate),
         Chore::Board { name, options } => board::run(board::by_name(&name)?, options),
         Chore::Shrink { files, pages } => match files.as_slice() {

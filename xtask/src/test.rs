@@ -8,27 +8,32 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::board_test;
+use crate::browser;
 use crate::guests;
 use crate::install;
 use crate::process::{self, cargo};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("format", format),
     ("guests are up to date", guests::check),
     ("clippy", clippy),
     ("features of the core", features),
     ("boards", board_test::all),
     ("tests", all_tests),
+    BROWSER,
     ("docs", docs),
 ];
+
+const BROWSER: Step = ("browser", browser::test);
 
 /// Steps that run only where they are asked for: firmware once more with other features takes minutes.
 const EXTRA: [Step; 1] = [("unvalidated boards", board_test::unvalidated)];
 
-/// Runs all steps but the extra ones, or those whose names begin with one of `wanted`; first installs what is missing, where that is wanted.
-pub(crate) fn run(install: bool, wanted: &[String]) -> Result<()> {
+/// Runs all steps but the extra ones, or those whose names begin with one of `wanted`; first installs what is missing, where that
+/// is wanted.
+pub(crate) fn run(install: bool, screenshots: bool, wanted: &[String]) -> Result<()> {
     let install: Option<Step> = install.then_some(("install what is missing", install::missing));
     for wanted in wanted {
         if !STEPS.iter().chain(&EXTRA).any(|(name, _)| name.starts_with(wanted)) {
@@ -36,10 +41,14 @@ pub(crate) fn run(install: bool, wanted: &[String]) -> Result<()> {
             bail!("no step's name begins with {wanted:?}, only {}", names.join(", "));
         }
     }
+    let pictured = |(name, step)| match name {
+        name if screenshots && name == BROWSER.0 => (name, browser::test_with_screenshots as fn() -> _),
+        name => (name, step),
+    };
     let is_named = |name: &str| wanted.iter().any(|wanted| name.starts_with(wanted));
     let normal = STEPS.into_iter().filter(|(name, _)| wanted.is_empty() || is_named(name));
     let extra = EXTRA.into_iter().filter(|(name, _)| is_named(name));
-    let steps: Vec<Step> = install.into_iter().chain(normal).chain(extra).collect();
+    let steps: Vec<Step> = install.into_iter().chain(normal).chain(extra).map(pictured).collect();
     let mut outcomes = Vec::new();
     for (index, (name, step)) in steps.iter().enumerate() {
         heading(&format!("{}/{} {name}", index + 1, steps.len()));

@@ -4,7 +4,7 @@
 //! ```text
 //! socket ──────────────────────────────────────► Api::router
 //! address ─► TLS ─► limits ─► Host, Origin, token ─┬► Api::router
-//!                                                  └► /metrics, /healthz
+//!                                                  └► /metrics, /healthz, page::router
 //! ```
 //!
 //! Who can open the socket may do everything, so its file is for the owner alone. Who can open a connection to the address
@@ -32,7 +32,7 @@ pub use guard::{Access, HostName};
 pub use tls::{Tls, TlsError};
 pub use token::{Token, TokenError};
 
-use crate::api::Api;
+use crate::{api::Api, page};
 
 /// Answers requests about a data folder on one socket or address, or several.
 #[derive(Debug)]
@@ -62,6 +62,7 @@ impl Server {
             .api
             .router()
             .layer(middleware::from_fn_with_state(access.clone(), guard::token))
+            .merge(page::router())
             .layer(middleware::from_fn_with_state(access, guard::browser))
             .layer(middleware::from_fn_with_state(is_encrypted, headers::add));
         self.on(listen::NoDelay(listener), tls, router);
