@@ -63,15 +63,15 @@ mod tests {
         let extension = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../test-extension");
         manager.add_extension(&extension).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let dispatch = |state: Vec<u8>| {
+        let dispatch = |job: &str, state: serde_json::Value| {
+            let state = state.to_string().into_bytes();
             let dispatch = Dispatch { state, attempts: Some(1), ..Dispatch::default() };
-            runtime.block_on(manager.dispatch("test-extension:tally", dispatch)).unwrap()
+            runtime.block_on(manager.dispatch(&format!("test-extension:{job}"), dispatch)).unwrap()
         };
-        // Blanks are no JSON, so that it fails at once; but it is kept.
-        let old = dispatch(vec![b' '; 1_000_000]);
+        // It fails at once, and is kept.
+        let old = dispatch("crash", serde_json::json!({ "message": "x".repeat(1_000_000) }));
         assert_eq!(runtime.block_on(old.wait()).state, JobState::Failed);
-        let state = serde_json::json!({ "target": 1_000_000, "prefix": "x".repeat(400) });
-        let job = dispatch(state.to_string().into_bytes());
+        let job = dispatch("tally", serde_json::json!({ "target": 1_000_000, "prefix": "x".repeat(400) }));
         let stuck = runtime.block_on(job.wait_until_stopped());
         assert_eq!(stuck.state, JobState::Paused, "{stuck:?}");
         assert!(stuck.reason.unwrap().contains("no room"));
