@@ -116,7 +116,7 @@ class JobView {
       const report = { ...this.#status.report, progress, items, bytes };
       this.#status = { ...this.#status, report };
       this.#meter.add(event.at, { items, bytes, fraction: progress?.fraction ?? 0 });
-      this.#measured = this.#meter.get();
+      this.#measured = this.#meter.get() ?? this.#measured;
       this.#show();
       return;
     }
