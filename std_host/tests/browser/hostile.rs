@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::{browser::browse, place::Place};
+use crate::{
+    browser::browse,
+    place::{ID, ID_BYTES, Place},
+};
 
 /// It would say so, if any of it ran.
 const HTML: &str = "<img src=x onerror='window.harmed=1'><script>window.harmed=1</script><b>bold</b>";
@@ -24,15 +27,16 @@ fn module() -> String {
             (data (i32.const 1024) "{data}")
             (data (i32.const 2048) "go")
             (data (i32.const 2056) "execute_go")
+            (data (i32.const 3000) "{ID_BYTES}")
             (func (export "wasm_alloc") (param i32) (result i32) (i32.const 4096))
             (func (export "plugin_init") (result i32)
                 (call $register (i32.const 2048) (i32.const 2) (i32.const 2056) (i32.const 10) (i32.const 1)))
-            (func (export "execute_go") (param $ctx i32) (param i32 i32 i32) (result i32)
+            (func (export "execute_go") (param i32 i32 i32 i32) (result i32)
                 (call $log (i32.const 3) (i32.const 0) (i32.const {bytes}))
                 (call $log (i32.const 1) (i32.const 0) (i32.const {bytes}))
-                (call $progress (local.get $ctx) (f32.const 0.5) (i32.const 0) (i32.const {bytes}))
-                (call $warn (local.get $ctx) (i32.const 0) (i32.const {bytes}))
-                (drop (call $checkpoint (local.get $ctx) (i32.const 1024) (i32.const {size})))
+                (call $progress (i32.const 3000) (f32.const 0.5) (i32.const 0) (i32.const {bytes}))
+                (call $warn (i32.const 3000) (i32.const 0) (i32.const {bytes}))
+                (drop (call $checkpoint (i32.const 3000) (i32.const 1024) (i32.const {size})))
                 (i32.const 2)))"#
     )
 }
@@ -49,12 +53,12 @@ async fn html_of_a_job_and_of_an_extension_shows_as_text_and_nothing_of_it_runs(
     let folder = place.extension(&manifest, &module());
     place.ok(&["extension", "add", &folder.display().to_string()]);
     let server = place.serve_with(&["--attempts", "1"]);
-    let id = place.dispatch("hostile:go", &json!({ HTML: HTML }));
+    place.dispatch_known("hostile:go", &json!({ HTML: HTML }));
     browse(async |page| {
         let shows = format!("document.body.innerText.split({HTML:?}).length - 1");
         // Where it is, and how often it is to be read there at least.
         for (hash, times) in [
-            (format!("#/jobs/{id}"), 7),
+            (format!("#/jobs/{ID}"), 8),
             ("#/jobs".to_owned(), 1),
             ("#/extensions".to_owned(), 4),
             ("#/extensions/hostile".to_owned(), 5),
@@ -69,6 +73,12 @@ async fn html_of_a_job_and_of_an_extension_shows_as_text_and_nothing_of_it_runs(
             );
             assert_eq!(page.js("document.querySelectorAll('a[href^=javascript]').length").await, 0, "{hash}");
             assert_eq!(page.js("window.harmed ?? null").await, serde_json::Value::Null, "{hash}");
+        }
+        page.open(&format!("{}#/jobs/{ID}", server.url)).await;
+        for place in
+            [".log-text", ".warnings li", ".progress-words", ".json-key", ".json-value", ".event-more"]
+        {
+            page.until(&format!("document.querySelector({place:?})?.textContent.includes({HTML:?})")).await;
         }
         // What is only looked at is no other.
         page.open(&format!("{}#/extensions", server.url)).await;

@@ -11,6 +11,7 @@ mod extensions;
 mod hostile;
 mod journey;
 mod keyboard;
+mod log;
 mod many;
 mod picture;
 mod place;

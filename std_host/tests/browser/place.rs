@@ -10,6 +10,10 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// The id of a job that a guest has to know, and its bytes in WebAssembly text.
+pub(crate) const ID: &str = "00000000-0000-4000-8000-000000000007";
+pub(crate) const ID_BYTES: &str = r"\00\00\00\00\00\00\40\00\80\00\00\00\00\00\00\07";
+
 /// A data folder of its own for a test.
 pub(crate) struct Place(TempDir);
 
@@ -60,6 +64,12 @@ impl Place {
     #[track_caller]
     pub(crate) fn dispatch(&self, job: &str, state: &Value) -> String {
         self.ok(&["job", "dispatch", job, "--state", &state.to_string()])
+    }
+
+    /// Dispatches [`ID`]: guests in WebAssembly text have its bytes in their memory, where the host expects them.
+    #[track_caller]
+    pub(crate) fn dispatch_known(&self, job: &str, state: &Value) {
+        self.ok(&["job", "dispatch", job, "--state", &state.to_string(), "--id", ID]);
     }
 
     #[track_caller]

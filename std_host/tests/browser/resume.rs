@@ -57,3 +57,30 @@ async fn the_page_goes_on_after_the_server_was_killed() {
     })
     .await;
 }
+
+#[tokio::test]
+#[ignore = "needs a browser: `cargo xtask test browser` runs it"]
+async fn a_page_that_nobody_sees_lets_go_and_resumes_once_it_is_seen() {
+    let place = Place::new();
+    let server = place.serve();
+    browse(async |page| {
+        // A browser without a screen shows all of its pages, so this one is told that it is not seen.
+        let set = |state: &str| {
+            format!(
+                "(Object.defineProperty(document, 'visibilityState', {{ value: '{state}', configurable: true }}), \
+                 document.dispatchEvent(new Event('visibilitychange')))"
+            )
+        };
+        page.open(&server.url).await;
+        page.until_text("Live").await;
+        page.js("performance.clearResourceTimings()").await;
+        page.js(&set("hidden")).await;
+        // A request is noted once it has ended.
+        page.until("performance.getEntriesByType('resource').some(({ name }) => name.endsWith('/api/v1/events'))").await;
+        let id = place.dispatch("test-extension:counter", &json!({ "target": 1 }));
+        page.js(&set("visible")).await;
+        page.until(&format!("document.querySelector('[data-job=\"{id}\"] .state')?.textContent === 'completed'")).await;
+        assert!(page.js("document.getElementById('banner').hidden").await.as_bool().unwrap());
+    })
+    .await;
+}

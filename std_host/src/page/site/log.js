@@ -16,7 +16,6 @@ export class Log {
   #following;
   #isFollowing = true;
   #waiting = [];
-  #passed = 0;
   #shown = 0;
   #show = eachFrame(() => this.#append());
 
@@ -40,10 +39,7 @@ export class Log {
 
   #take(line) {
     this.#waiting.push(line);
-    if (this.#waiting.length > KEPT) {
-      this.#waiting.shift();
-      this.#passed += 1;
-    }
+    if (this.#waiting.length > KEPT) this.#waiting.shift();
     this.#show();
   }
 
@@ -55,11 +51,11 @@ export class Log {
     const over = this.#lines.childElementCount - KEPT;
     const heightBefore = this.#box.scrollHeight;
     for (let index = 0; index < over; index += 1) this.#lines.firstElementChild.remove();
-    if (over > 0) this.#passed += over;
     if (this.#isFollowing) this.#box.scrollTop = this.#box.scrollHeight;
     // What is being read stays where it is while older lines go.
     else if (over > 0) this.#box.scrollTop -= heightBefore - this.#box.scrollHeight;
-    setText(this.#note, this.#passed > 0 ? `The last ${count(KEPT)} lines; ${count(this.#passed)} before them went by.` : "");
+    const before = Number(this.#lines.firstElementChild.dataset.line) - 1;
+    setText(this.#note, before > 0 ? `The last ${count(KEPT)} lines; ${count(before)} before them are not shown.` : "");
   }
 
   #scrolled() {
@@ -87,8 +83,8 @@ export class Log {
   }
 }
 
-function row({ at, level, text }) {
-  return el("li", { class: "log-line", "data-level": level },
+function row({ seq, at, level, text }) {
+  return el("li", { class: "log-line", "data-level": level, "data-line": seq },
     el("time", { datetime: new Date(at).toISOString(), title: dateTime(at) }, clock(at)), " ",
     el("span", { class: "level" }, level), " ",
     el("span", { class: "log-text" }, text));
