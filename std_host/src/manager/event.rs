@@ -73,8 +73,9 @@ pub enum EventKind {
     Retry {
         /// The next attempt.
         attempt: u32,
-        /// When.
-        at: UnixMillis,
+        /// When that is due. Older versions called it `at`, as the event's own time.
+        #[serde(alias = "at")]
+        retry_at: UnixMillis,
         /// Why it failed.
         error: String,
     },
@@ -142,5 +143,22 @@ impl EventKind {
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Completed | Self::Failed { .. } | Self::Cancelled | Self::Removed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_tells_when_it_happened_and_when_the_next_attempt_is() {
+        let kind = EventKind::Retry { attempt: 2, retry_at: 9_000, error: "it broke".to_owned() };
+        let event = JobEvent { job_id: Uuid::nil(), seq: 3, at: 8_000, kind };
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(json.matches("\"at\":").count(), 1, "{json}");
+        assert_eq!(serde_json::from_str::<JobEvent>(&json).unwrap(), event);
+        // As it was kept before.
+        let old = r#"{"event":"retry","attempt":2,"at":9000,"error":"it broke"}"#;
+        assert_eq!(serde_json::from_str::<EventKind>(old).unwrap(), event.kind);
     }
 }

@@ -249,7 +249,7 @@ impl Inner {
         }
         self.write(entry.id, &mut now);
         let (attempt, state) = (now.record.attempt, now.record.state);
-        self.tell(entry, &mut now, EventKind::Retry { attempt, at, error });
+        self.tell(entry, &mut now, EventKind::Retry { attempt, retry_at: at, error });
         drop(now);
         if state == JobState::Queued {
             self.retry_after(entry, at, wait);

@@ -222,8 +222,8 @@ fn told(kind: &EventKind) -> Option<String> {
         EventKind::Checkpoint { sequence, .. } => Some(sequence.to_string()),
         EventKind::Warning { text } => Some(text.clone()),
         EventKind::Paused { reason } => reason.clone(),
-        EventKind::Retry { attempt, at, error } => {
-            Some(format!("attempt {attempt} at {}, after: {error}", time(*at)))
+        EventKind::Retry { attempt, retry_at, error } => {
+            Some(format!("attempt {attempt} at {}, after: {error}", time(*retry_at)))
         }
         EventKind::Upgraded { version } => Some(format!("to version {version}")),
         EventKind::Failed { error } => Some(error.clone()),
