@@ -1,168 +1,12 @@
 //! Jobs that are cut off at any point, and come back from what a store has.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use toehold::{
-    Call, CallKey, Checkpoint, Commit, Extension, Interrupt, JournalEntry, Limits, Outcome, Recovery,
-    Registry, Saved, StartError, Step,
+    Checkpoint, Extension, Interrupt, JournalEntry, Limits, Outcome, Recovery, Registry, Saved, StartError,
+    Step,
 };
 
-use crate::guests::*;
-
-/// Effects of [`drawer`].
-const ROUNDS: u32 = 12;
-
-/// A job that draws a number in its prologue, which its state does not have, and puts it into each of [`ROUNDS`] effects
-/// with a checkpoint after every fourth. It asks whether to stop before each, and then checkpoints and returns 1.
-///
-/// At 200 stands what it puts: the number that was drawn and the round, 4 bytes each. Its state is the round, at 300.
-fn drawer(limits: &Limits) -> Extension {
-    let job = job_body(
-        r#"(local $i i32)
-          (if (local.get 3) (then (local.set $i (i32.load (local.get 2)))))
-          (if (i32.eq (local.get $i) (i32.const 12)) (then (return (i32.const 0))))
-          ;; The reply is JSON of four digits, which are taken as they are.
-          (i32.store (i32.const 200)
-            (i32.load offset=4 (call $call (i32.const 96) (i32.const 10) (i32.const 0) (i32.const 0) (i32.const 0))))
-          (loop $next
-            (i32.store (i32.const 300) (local.get $i))
-            (if (call $interrupt (i32.const 64)) (then
-              (drop (call $checkpoint (i32.const 64) (i32.const 300) (i32.const 4)))
-              (return (i32.const 1))))
-            (i32.store (i32.const 204) (local.get $i))
-            (drop (call $call (i32.const 150) (i32.const 13) (i32.const 0) (i32.const 200) (i32.const 8)))
-            (call $items (i32.const 64) (i64.const 1))
-            (local.set $i (i32.add (local.get $i) (i32.const 1)))
-            (i32.store (i32.const 300) (local.get $i))
-            (if (i32.eqz (i32.rem_u (local.get $i) (i32.const 4)))
-              (then (drop (call $checkpoint (i32.const 64) (i32.const 300) (i32.const 4)))))
-            (br_if $next (i32.lt_u (local.get $i) (i32.const 12))))
-          (i32.const 0)"#,
-    );
-    load(&format!("(data (i32.const 150) \"action:kv.put\") {job}"), limits).unwrap()
-}
-
-/// The world outside of a job: a store that keeps what it acknowledged, an operation that honours keys, and a random
-/// query. It cuts the job off after so many of its events.
-struct World {
-    extension: Extension,
-    saved: Saved,
-    /// What the operation was called with, by key.
-    effects: BTreeMap<CallKey, Vec<u8>>,
-    draws: u32,
-    /// Events until the cut.
-    left: usize,
-    sequences: Vec<u64>,
-    newest_items: u64,
-}
-
-struct Cut;
-
-impl World {
-    fn new(limits: &Limits) -> Self {
-        let extension = drawer(limits);
-        let first = extension.first_checkpoint("go", &with_state(b"")).unwrap().encode();
-        let saved = Saved { base: first.clone(), newest: first, ..Saved::default() };
-        let effects = BTreeMap::new();
-        Self { extension, saved, effects, draws: 0, left: 0, sequences: Vec::new(), newest_items: 0 }
-    }
-
-    fn event(&mut self) -> Result<(), Cut> {
-        self.left = self.left.checked_sub(1).ok_or(Cut)?;
-        Ok(())
-    }
-
-    /// Stores a commit, cut before or after.
-    fn store(&mut self, commit: &Commit) -> Result<(), Cut> {
-        self.event()?;
-        if commit.new_run {
-            self.saved.base.clone_from(&self.saved.newest);
-            self.saved.journal.clear();
-        }
-        self.saved.journal.extend_from_slice(&commit.journal);
-        if let Some(checkpoint) = &commit.checkpoint {
-            self.saved.newest = checkpoint.encode();
-            self.sequences.push(checkpoint.sequence);
-        }
-        self.event()
-    }
-
-    /// Carries out a call, cut before or after.
-    fn carry_out(&mut self, call: &Call) -> Result<Vec<u8>, Cut> {
-        self.event()?;
-        let reply = if call.is_effect() {
-            let known = self.effects.entry(call.key).or_insert_with(|| call.payload.clone());
-            assert_eq!(*known, call.payload, "the key {} came with something else", call.key);
-            b"null".to_vec()
-        } else {
-            self.draws += 1;
-            format!("{}", 1_000 + self.draws).into_bytes()
-        };
-        self.event()?;
-        Ok(reply)
-    }
-
-    /// Recovers the job and runs it until it is over, or cut off after `events`. It is paused before every slice for which
-    /// `pause` says so.
-    fn run(&mut self, events: usize, mut pause: impl FnMut() -> bool) -> Option<Outcome> {
-        self.left = events;
-        let recovery = Recovery::new(&self.saved).unwrap().without_needless_journal();
-        let mut job = self.extension.recover(&Registry::default(), recovery).unwrap();
-        let mut answer = None;
-        loop {
-            let control = job.context().control();
-            if pause() {
-                control.pause()
-            } else {
-                control.resume()
-            }
-            let step = match answer.take() {
-                Some(answer) => job.answer(answer, 0).unwrap(),
-                None => job.step(500, 0).unwrap(),
-            };
-            let answered = match step {
-                Step::Yielded | Step::Paused => Ok(None),
-                Step::Commit(commit) => self.store(&commit).map(|()| Some(durable(&commit))),
-                Step::Call(call) => {
-                    assert!(!job.is_replaying(), "a replay calls {call:?}");
-                    self.carry_out(&call).map(|json| Some(reply(&call, Ok(json))))
-                }
-                Step::Finished(Outcome::Interrupted) => {
-                    job = job.next_run().unwrap();
-                    Ok(None)
-                }
-                Step::Finished(outcome) => {
-                    self.newest_items = job.context().report().items;
-                    return Some(outcome);
-                }
-            };
-            answer = match answered {
-                Ok(answer) => answer,
-                Err(Cut) => return None,
-            };
-        }
-    }
-
-    /// That each effect stands once, and that all since a run's prologue have the number that was drawn there.
-    fn check(&self) {
-        let rounds: Vec<u32> = self.effects.values().map(|payload| number(&payload[4..])).collect();
-        assert_eq!(rounds, (0..ROUNDS).collect::<Vec<_>>(), "each effect, in order, once");
-        assert!(self.sequences.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", self.sequences);
-        assert_eq!(self.newest_items, u64::from(ROUNDS));
-    }
-
-    /// The numbers that its effects have, each once.
-    fn drawn(&self) -> Vec<u32> {
-        let mut drawn: Vec<u32> = self.effects.values().map(|payload| number(&payload[..4])).collect();
-        drawn.dedup();
-        drawn
-    }
-}
-
-fn number(bytes: &[u8]) -> u32 {
-    u32::from_le_bytes(bytes.try_into().unwrap())
-}
+use crate::{guests::*, world::*};
 
 #[test]
 fn a_job_that_is_cut_off_at_any_event_has_each_effect_once() {
@@ -274,11 +118,7 @@ fn a_job_without_effects_needs_no_journal() {
 fn curious(limits: &Limits) -> World {
     let extension =
         load(&format!("(data (i32.const 150) \"action:kv.put\") {}", job_body(CURIOUS)), limits).unwrap();
-    let first = extension.first_checkpoint("go", &with_state(b"")).unwrap().encode();
-    let mut world = World::new(limits);
-    world.saved = Saved { base: first.clone(), newest: first, ..Saved::default() };
-    world.extension = extension;
-    world
+    World::of(extension, b"")
 }
 
 #[test]
@@ -371,10 +211,7 @@ fn interrupts_are_told_again_at_the_same_question() {
     );
     let extension =
         load(&format!("(data (i32.const 150) \"action:kv.put\") {job}"), &Limits::default()).unwrap();
-    let mut world = World::new(&Limits::default());
-    let first = extension.first_checkpoint("go", &with_state(b"")).unwrap().encode();
-    (world.extension, world.saved) =
-        (extension, Saved { base: first.clone(), newest: first, ..Saved::default() });
+    let mut world = World::of(extension, b"");
     let mut slices = 0;
     // Six events for each effect: cut after the third was noted and before it is carried out.
     let cut = world.run(14, || {
@@ -417,10 +254,7 @@ fn not_resumable() -> Extension {
 fn a_job_that_is_not_resumable_is_replayed_from_its_dispatch() {
     for first in 0..20 {
         for second in 0..20 {
-            let mut world = World::new(&Limits::default());
-            world.extension = not_resumable();
-            let start = world.extension.first_checkpoint("go", &with_state(&[5])).unwrap().encode();
-            world.saved = Saved { base: start.clone(), newest: start, ..Saved::default() };
+            let mut world = World::of(not_resumable(), &[5]);
             let ended = world.run(first, || false).is_some() || world.run(second, || false).is_some();
             if !ended {
                 let outcome = world.run(usize::MAX, || false);
@@ -440,10 +274,7 @@ fn checkpoints_do_not_get_around_the_journals_limit() {
             "(loop (drop (call $checkpoint (i32.const 64) (i32.const 300) (i32.const {bytes})))
                 (br_if 0 (i32.lt_u (local.tee 3 (i32.add (local.get 3) (i32.const 1))) (i32.const 2000)))) (i32.const 0)"
         );
-        let mut world = World::new(&limits);
-        world.extension = load(&job_body(&body), &limits).unwrap();
-        let start = world.extension.first_checkpoint("go", &with_state(b"")).unwrap().encode();
-        world.saved = Saved { base: start.clone(), newest: start, ..Saved::default() };
+        let mut world = World::of(load(&job_body(&body), &limits).unwrap(), b"");
         assert_eq!(world.run(usize::MAX, || false), Some(Outcome::Completed));
         assert!(world.saved.journal.len() < 1_100, "{} bytes", world.saved.journal.len());
     }

@@ -2,9 +2,9 @@
 //! straight.
 
 use proptest::prelude::*;
-use toehold::{Checkpoint, Extension, Job, Limits, Outcome, Report, Step};
+use toehold::{Extension, Limits, Outcome, Step};
 
-use crate::guests::*;
+use crate::{guests::*, observe::observe};
 
 /// A job that uses all there is: calls, refused calls, checkpoints, logs, bulk memory, growth, deep recursion, floats.
 fn guest() -> Extension {
@@ -42,50 +42,6 @@ fn guest() -> Extension {
     // No grace: a pause holds the guest where it is, and tells it nothing.
     let limits = Limits { grace_fuel: 0, ..Limits::default() };
     load(&format!("{init} {deep} {job}"), &limits).unwrap()
-}
-
-#[derive(Debug, PartialEq)]
-struct Seen {
-    outcome: Outcome,
-    report: Report,
-    fuel: u64,
-    calls: Vec<String>,
-    checkpoints: Vec<Checkpoint>,
-}
-
-/// Runs `job` with what `next` gives: fuel for a slice, and whether to pause before it.
-fn observe(mut job: Job, mut next: impl FnMut() -> (u64, bool)) -> Seen {
-    let (mut calls, mut checkpoints) = (Vec::new(), Vec::new());
-    let mut answer = None;
-    loop {
-        let (fuel, pause) = next();
-        if pause {
-            job.context().control().pause();
-            // Also where it waits for an answer, which is still welcome after.
-            assert!(matches!(job.step(fuel, 0), Ok(Step::Paused)));
-            job.context().control().resume();
-        }
-        let step = match answer.take() {
-            Some(answer) => job.answer(answer, 0).unwrap(),
-            None => job.step(fuel, 0).unwrap(),
-        };
-        match step {
-            Step::Yielded => {}
-            Step::Paused => panic!("nobody paused"),
-            Step::Call(call) => {
-                answer = Some(reply(&call, Ok(format!("[{}]", call.key.number).into_bytes())));
-                calls.push(format!("{call:?}"));
-            }
-            Step::Commit(commit) => {
-                answer = Some(durable(&commit));
-                checkpoints.extend(commit.checkpoint.as_deref().cloned());
-            }
-            Step::Finished(outcome) => {
-                let (report, fuel) = (job.context().report(), job.context().fuel_used());
-                return Seen { outcome, report, fuel, calls, checkpoints };
-            }
-        }
-    }
 }
 
 #[test]
