@@ -26,7 +26,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::BTreeSet, format, string::String, vec::Vec};
 
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ pub use power_store::{Cut, PowerOff, PowerStore};
 
 use crate::Store;
 use model::Model;
-use plan::Action;
+use plan::{Action, Random};
 
 /// Checks a store that is closed and opened again, with power all the while.
 ///
@@ -87,6 +87,80 @@ pub fn check_power_cuts<S: Store, O: FnMut(Option<u64>) -> Result<S, S::Error>>(
             cut += 1;
         }
     }
+}
+
+/// Checks a store that loses power wherever `script` says, again and again, also while it is opened: for fuzzers. `plan` says how
+/// large what is stored may be, and `steps` how much is done at most; the script decides the rest.
+///
+/// `open` opens the store on one place, as what `new` of [`check_power_cuts`] gives does.
+///
+/// # Panics
+/// As [`check_power_cuts`].
+pub fn check_script<S: Store>(
+    plan: &Plan,
+    script: &[u8],
+    mut open: impl FnMut(Option<u64>) -> Result<S, S::Error>,
+) {
+    let (mut random, mut there, mut model) = (Random::scripted(script), BTreeSet::new(), Model::default());
+    let mut store = powered(open(None), &|| String::from("opened for a script"));
+    let mut goes = false;
+    for step in 0..plan.steps {
+        if random.is_over() {
+            break;
+        }
+        if !goes && random.below(8) == 0 {
+            drop(store);
+            let context = || format!("step {step} of a script");
+            (store, goes) = open_scripted(&mut open, &mut random, &context);
+        }
+        let action = plan.action(&mut random, &mut there, step);
+        let context = || format!("step {step} of a script, {action}");
+        let cut_off = match act(&mut store, &action) {
+            Err(error) if !goes => panic!("{}: an error although there is power: {error}", context()),
+            Ok(()) => {
+                model.apply(&action);
+                false
+            }
+            Err(_) => true,
+        };
+        if cut_off || matches!(action, Action::Reopen) {
+            drop(store);
+            if cut_off {
+                drop(open_scripted(&mut open, &mut random, &context));
+            }
+            (store, goes) = (powered(open(None), &context), false);
+            if !model.settle(&action, &mut |job| load(&mut store, job, &context)) {
+                let found = model.describe(&action, &mut |job| load(&mut store, job, &context));
+                panic!("{}: neither as before it nor as after it: {found}", context());
+            }
+            // What was cut off may be there or not: what is new decides what its first change must have.
+            there = model.jobs().iter().map(|job| job.as_u128() as u32).collect();
+            compare_all(&mut store, &model, &context);
+        }
+    }
+    drop(store);
+    let context = || String::from("opened after the last step of a script");
+    compare_all(&mut powered(open(None), &context), &model, &context);
+}
+
+/// Opens a store whose power goes after some operations; where that is before it is open, after others. Says whether the power is
+/// still to go.
+fn open_scripted<S: Store>(
+    open: &mut impl FnMut(Option<u64>) -> Result<S, S::Error>,
+    random: &mut Random<'_>,
+    context: &dyn Fn() -> String,
+) -> (S, bool) {
+    for _ in 0..4 {
+        let cut = match random.below(4) {
+            0 => random.below(4),
+            1 => random.below(256),
+            _ => random.below(40),
+        };
+        if let Ok(store) = open(Some(u64::from(cut))) {
+            return (store, true);
+        }
+    }
+    (powered(open(None), context), false)
 }
 
 /// Runs all actions, of which one is cut. False if the power lasted for all of them.

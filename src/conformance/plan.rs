@@ -39,13 +39,13 @@ impl Plan {
 
     pub(super) fn runs(&self) -> impl Iterator<Item = Vec<Action>> {
         (1..=self.runs).map(|seed| {
-            let mut random = Random(u64::from(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let mut random = Random::new(u64::from(seed));
             let mut there = BTreeSet::new();
             (0..self.steps).map(|step| self.action(&mut random, &mut there, step)).collect()
         })
     }
 
-    fn action(&self, random: &mut Random, there: &mut BTreeSet<u32>, step: u32) -> Action {
+    pub(super) fn action(&self, random: &mut Random<'_>, there: &mut BTreeSet<u32>, step: u32) -> Action {
         let number = random.below(self.jobs.max(1));
         let job = Uuid::from_u128(u128::from(number) | 0xfeed << 96);
         if random.below(24) == 0 {
@@ -56,8 +56,7 @@ impl Plan {
             return Action::Remove(job);
         }
         let new = there.insert(number);
-        let mut random_record = || sample::record(random, number, step);
-        let record = random_record();
+        let record = random.unscripted(|random| sample::record(random, number, step));
         if new {
             let mut commit = Commit::first(sample::checkpoint(random, job, step, self.state_bytes));
             // One that comes from another store has a journal already.
@@ -130,20 +129,56 @@ impl fmt::Display for Action {
     }
 }
 
-/// xorshift64*: enough to vary tests.
+/// xorshift64*: enough to vary tests. What decides comes from a script instead, as long as there is one.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(super) struct Random<'s> {
+    state: u64,
+    script: &'s [u8],
+}
 
-impl Random {
+impl<'s> Random<'s> {
+    fn new(seed: u64) -> Self {
+        Self { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, script: &[] }
+    }
+
+    /// Whoever writes `script` decides.
+    pub(super) fn scripted(script: &'s [u8]) -> Self {
+        Self { script, ..Self::new(1) }
+    }
+
+    /// Whether the script is at its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.script.is_empty()
+    }
+
+    /// For what decides nothing, and so needs none of the script.
+    pub(super) fn unscripted<T>(&mut self, draw: impl FnOnce(&mut Self) -> T) -> T {
+        let script = core::mem::take(&mut self.script);
+        let drawn = draw(self);
+        self.script = script;
+        drawn
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// As many bytes of the script as a number below `end` has.
+    fn scripted_below(&mut self, end: u32) -> Option<u32> {
+        let bytes = if end <= 1 << 8 { 1 } else { 2 };
+        let (taken, rest) = self.script.split_at_checked(bytes)?;
+        self.script = rest;
+        Some(taken.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)) % end)
     }
 
     /// Evenly, from 0 up to below `end`, which is not 0.
     pub(super) fn below(&mut self, end: u32) -> u32 {
+        if let Some(number) = self.scripted_below(end) {
+            return number;
+        }
         let high = u64::from((self.next() >> 32) as u32);
         // Less than `end`, so it fits.
         ((high * u64::from(end)) >> 32) as u32
@@ -159,6 +194,7 @@ impl Random {
             3..8 => self.below(most.clamp(1, 5_000)),
             _ => self.below(most.clamp(1, 200)),
         };
-        (0..count).map(|_| self.below(256) as u8).collect()
+        // What they are decides nothing.
+        (0..count).map(|_| (self.next() >> 56) as u8).collect()
     }
 }

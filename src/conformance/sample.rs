@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// A record that no other step of a plan has.
-pub(super) fn record(random: &mut Random, job: u32, step: u32) -> JobRecord {
-    let maybe = |random: &mut Random, value: u64| (random.below(2) == 0).then_some(value);
+pub(super) fn record(random: &mut Random<'_>, job: u32, step: u32) -> JobRecord {
+    let maybe = |random: &mut Random<'_>, value: u64| (random.below(2) == 0).then_some(value);
     let state = pick(random, &JobState::ALL, JobState::Queued);
     JobRecord {
         job: format!("example-{}:job-{job}", job % 3),
@@ -43,7 +43,7 @@ pub(super) fn record(random: &mut Random, job: u32, step: u32) -> JobRecord {
 }
 
 /// A checkpoint that no other step of a plan has.
-pub(super) fn checkpoint(random: &mut Random, job: Uuid, step: u32, state_bytes: usize) -> Checkpoint {
+pub(super) fn checkpoint(random: &mut Random<'_>, job: Uuid, step: u32, state_bytes: usize) -> Checkpoint {
     Checkpoint {
         job_id: job,
         library: None,
@@ -61,17 +61,17 @@ pub(super) fn checkpoint(random: &mut Random, job: Uuid, step: u32, state_bytes:
             call_depth: 100,
             stack_bytes: 1 << 16,
         },
-        report: report(random),
+        report: random.unscripted(report),
         state: random.bytes(state_bytes),
     }
 }
 
 /// A piece of a journal, which is just bytes to a store.
-pub(super) fn journal(random: &mut Random, most: usize) -> Vec<u8> {
+pub(super) fn journal(random: &mut Random<'_>, most: usize) -> Vec<u8> {
     random.bytes(most)
 }
 
-fn report(random: &mut Random) -> Report {
+fn report(random: &mut Random<'_>) -> Report {
     let warnings = (0..random.below(3)).map(|_| text(random)).collect();
     let progress = Progress { fraction: 0.5, phase: None, steps: Some((1, 2)), message: text(random) };
     Report {
@@ -82,11 +82,11 @@ fn report(random: &mut Random) -> Report {
     }
 }
 
-fn text(random: &mut Random) -> String {
+fn text(random: &mut Random<'_>) -> String {
     (0..random.below(60)).map(|_| pick(random, &['a', 'é', '✓', '\0', '\'', '\n'], 'a')).collect()
 }
 
-fn pick<T: Copy>(random: &mut Random, all: &[T], otherwise: T) -> T {
+fn pick<T: Copy>(random: &mut Random<'_>, all: &[T], otherwise: T) -> T {
     let count = u32::try_from(all.len()).unwrap_or(1);
     usize::try_from(random.below(count)).ok().and_then(|index| all.get(index).copied()).unwrap_or(otherwise)
 }

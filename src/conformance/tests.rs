@@ -11,7 +11,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Cut, Plan, PowerOff, PowerStore, check, check_power_cuts, model::change_saved};
+use super::{Cut, Plan, PowerOff, PowerStore, check, check_power_cuts, check_script, model::change_saved};
 use crate::{Change, Saved, Store};
 
 #[test]
@@ -264,6 +264,18 @@ fn found(check: impl FnOnce()) -> Option<String> {
     Some(text.unwrap_or_else(|| String::from("no text")))
 }
 
+/// Scripts as a fuzzer may write them.
+fn scripts() -> impl Iterator<Item = Vec<u8>> {
+    let mut random = 1_u64;
+    (0..400).map(move |_| {
+        let mut byte = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 56) as u8
+        };
+        (0..300).map(|_| byte()).collect()
+    })
+}
+
 #[test]
 fn every_broken_store_is_found_out() {
     let plan = Plan { runs: 6, ..Plan::small() };
@@ -283,13 +295,20 @@ fn every_broken_store_is_found_out() {
             });
         })
     };
+    let scripted = |wrong| {
+        scripts().find_map(|script| {
+            let store = wrong_store(wrong);
+            found(|| check_script(&plan, &script, |cut| store.open(cut)))
+        })
+    };
     let results: Vec<_> = (WITHOUT_CUTS.into_iter().map(|wrong| (wrong, without(wrong))))
         .chain(WITH_CUTS.into_iter().map(|wrong| (wrong, with(wrong))))
+        .chain(WITHOUT_CUTS.into_iter().chain(WITH_CUTS).map(|wrong| (wrong, scripted(wrong))))
         .collect();
-    let right = [without(Wrong::Nothing), with(Wrong::Nothing)];
+    let right = [without(Wrong::Nothing), with(Wrong::Nothing), scripted(Wrong::Nothing)];
     for (wrong, found) in results {
         let found = found.unwrap_or_else(|| panic!("{wrong:?} was not found"));
         std::println!("{wrong:?}: {found}");
     }
-    assert_eq!(right, [None, None]);
+    assert_eq!(right, [None, None, None]);
 }
