@@ -27,6 +27,8 @@ const BYTES_PER_FUEL: u64 = 16;
 const METHOD_BYTES: usize = 256;
 /// Jobs that an extension may register, and refused ones that are remembered.
 const REGISTRATIONS: usize = 256;
+/// Bytes of a name that was refused, as far as it is told of.
+const TOLD_BYTES: usize = 100;
 
 type Env<'a> = Caller<'a, Guest>;
 type Result<T, E = wasmi::Error> = core::result::Result<T, E>;
@@ -298,12 +300,17 @@ fn register_job(
         Some("it is registered already".to_string())
     } else {
         match signature {
-            None => Some(format!("the module exports no function `{export}`")),
-            Some(false) => Some(format!("the export `{export}` is not of type {EXECUTE_SIGNATURE}")),
+            None => Some(format!("the module exports no function `{}`", cut(&export, TOLD_BYTES))),
+            Some(false) => {
+                let export = cut(&export, TOLD_BYTES);
+                Some(format!("the export `{export}` is not of type {EXECUTE_SIGNATURE}"))
+            }
             Some(true) => None,
         }
     };
     let code = if refused.is_none() { Registered::Done } else { Registered::Refused };
+    // One that is not refused is shorter.
+    let name = cut(&name, TOLD_BYTES);
     registrations.push(Registration { name, export, resumable: resumable != 0, refused });
     done(env, code.code())
 }

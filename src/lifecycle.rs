@@ -24,6 +24,9 @@ pub(crate) struct Loaded {
     pub(crate) lines_dropped: u64,
 }
 
+/// Refused registrations that an error tells of.
+const REFUSED: usize = 20;
+
 /// Makes an instance, runs `plugin_init` in it, and gives what it registered.
 #[inline(never)]
 pub(crate) fn load(
@@ -40,7 +43,7 @@ pub(crate) fn load(
             let reason = registration.refused.as_ref()?;
             Some(registration.refusal(reason))
         });
-        refused.extend(reasons);
+        refused.extend(reasons.take(REFUSED));
         let (_, lines_dropped) = instance.store.data().lines;
         result.map(|()| Loaded { registrations, lines_dropped })
     };

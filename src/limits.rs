@@ -24,7 +24,8 @@ pub struct Limits {
     pub init_fuel: u64,
     /// Fuel of one call of the guest's `wasm_alloc`, at most 1,000,000.
     pub alloc_fuel: u64,
-    /// Fuel that a job which has asked for interrupts gets to checkpoint and return once it is asked to stop.
+    /// Fuel that a job which has asked for interrupts gets to checkpoint and return once it is asked to stop. Each commit takes a
+    /// sixteenth of it besides.
     /// 0 stops every job at the end of its slice, and tells none.
     pub grace_fuel: u64,
     /// Calls of operations in a minute, by all jobs of an extension together.

@@ -11,6 +11,9 @@ pub(crate) const LONGEST_SLICE: u64 = 1_000_000;
 /// Bytes that a bulk memory operation moves for a unit of fuel.
 pub(crate) const BULK_BYTES_PER_FUEL: u32 = 64;
 
+/// Commits that use up a job's grace, if its fuel does not: one checkpoint is what it needs, and a few effects may be under way.
+const GRACE_COMMITS: u64 = 16;
+
 /// Counts a job's fuel: in slices of whatever size, the sum is the same.
 #[derive(Debug)]
 pub(crate) struct Meter {
@@ -58,6 +61,13 @@ impl Meter {
     /// Whether the job may go on for another block of `required` fuel, as far as its grace goes.
     pub(crate) fn has_grace(&self, required: u64) -> bool {
         self.grace.is_none_or(|left| left > 0 && left >= required)
+    }
+
+    /// Something became durable for a job that was asked to stop: that takes the host far longer than the guest's fuel says.
+    pub(crate) fn committed(&mut self) {
+        if let Some(grace) = &mut self.grace {
+            *grace = grace.saturating_sub((self.full_grace / GRACE_COMMITS).max(1));
+        }
     }
 
     /// What a block may need at once, if `required` is more.

@@ -297,6 +297,9 @@ impl Job {
             }
         };
         self.meter.interrupt(interrupt != Interrupt::None);
+        if matches!(asked, Asked::Commit(..)) {
+            self.meter.committed();
+        }
         let goes_on = interrupt == Interrupt::None || (self.heeds(interrupt) && self.meter.has_grace(0));
         if goes_on {
             self.tell(interrupt);

@@ -152,6 +152,19 @@ fn jobs_are_those_that_are_registered_and_those_that_names_tell_of() {
     assert!(error.to_string().contains("the module exports no function `hello`"), "{error}");
 }
 
+/// All of them came to megabytes once.
+#[test]
+fn an_error_tells_of_a_few_refused_jobs_with_a_part_of_their_names() {
+    let init = r#"(func (export "plugin_init") (result i32) (local i32)
+        (loop
+            (drop (call $register (i32.const 4096) (i32.const 4000) (i32.const 4096) (i32.const 4000) (i32.const 0)))
+            (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 300))))
+        (i32.const 1))"#;
+    let error = load(init, &Limits::default()).unwrap_err().to_string();
+    assert!(error.contains("register_job refused"), "{error}");
+    assert!(error.len() < 20_000, "{} bytes", error.len());
+}
+
 #[test]
 fn operations_cannot_be_called_in_plugin_init() {
     // Returns the reply's pointer less the allocator's first block: 0 if there is a reply.

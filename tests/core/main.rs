@@ -5,6 +5,7 @@ mod faults;
 mod formats;
 mod guests;
 mod host_functions;
+mod hostile;
 mod interrupts;
 mod limits;
 mod load;
