@@ -1,6 +1,7 @@
 //! What the core does with guests: each test has its own small module, in WebAssembly text.
 
 mod attacks;
+mod documents;
 mod faults;
 mod formats;
 mod guests;
