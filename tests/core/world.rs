@@ -131,9 +131,15 @@ impl World {
                 control.resume()
             }
             let step = match answer.take() {
-                Some(answer) => job.answer(answer, 0).unwrap(),
-                None => job.step(self.slice, 0).unwrap(),
+                Some(answer) => job.answer(answer, 0),
+                None => job.step(self.slice, 0),
             };
+            let step = step.unwrap_or_else(|error| match (job.call(), job.commit()) {
+                // It was paused when it came to that.
+                (Some(call), _) => Step::Call(call.clone()),
+                (_, Some(commit)) => Step::Commit(commit.clone()),
+                _ => panic!("{error}"),
+            });
             let answered = match step {
                 Step::Yielded | Step::Paused => Ok(None),
                 Step::Commit(commit) => self.store(&commit).map(|()| Some(durable(&commit))),

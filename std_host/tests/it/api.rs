@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::command::Place;
 
 /// What a server answers to these bytes.
-fn answer(socket: &Path, request: &[u8]) -> String {
+pub(crate) fn answer(socket: &Path, request: &[u8]) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
     // It may have enough of them before they end.
     let _ = stream.write_all(request);
@@ -20,7 +20,7 @@ fn answer(socket: &Path, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn request(method: &str, path: &str, more: &str) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, more: &str) -> Vec<u8> {
     format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{more}").into_bytes()
 }
 

@@ -16,6 +16,7 @@ mod fetching;
 mod futures;
 mod guest_matches_source;
 mod histories;
+mod hostile;
 #[cfg(unix)]
 mod job_command;
 mod jobs;
@@ -30,6 +31,8 @@ mod schemas;
 mod serve;
 #[cfg(unix)]
 mod signing;
+#[cfg(target_os = "linux")]
+mod soak;
 mod support;
 mod wasm_extension_test;
 #[cfg(unix)]
