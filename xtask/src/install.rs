@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::board::{BOARDS, Board};
 use crate::browser;
+use crate::fuzz;
 use crate::process;
 use crate::toolchain::{self, Target};
 
@@ -43,6 +44,7 @@ pub(crate) fn missing() -> Result<()> {
     for target in toolchain::ALL {
         toolchain::take(target)?;
     }
+    fuzz::install();
     for (subcommand, ..) in COMPONENTS {
         need_subcommand(subcommand)?;
     }

@@ -12,6 +12,8 @@
 //!      ├─ board ────────── builds a board's firmware and runs it
 //!      │    ├─ firmware     cargo for a board
 //!      │    └─ emulator     QEMU
+//!      ├─ fuzz ─────────── what libFuzzer throws at everything that reads bytes of others
+//!      ├─ soak ─────────── a server under all that can happen to it
 //!      ├─ sizes ────────── what firmware takes of flash and RAM
 //!      └─ bench
 //!
@@ -25,12 +27,13 @@ mod board_test;
 mod browser;
 mod emulator;
 mod firmware;
+mod fuzz;
 mod guests;
 mod install;
 mod process;
-
 mod shrink;
 mod sizes;
+mod soak;
 mod sources;
 mod test;
 mod toolchain;
@@ -52,8 +55,8 @@ const HELP: &str = "\
 Chores that cargo alone can't do.
 
   cargo xtask test [--install] [--screenshots] [STEP…]
-                                  Run every check: format, guests, clippy, features, boards, tests, browser, docs; or only
-                                  the steps whose names begin so. `unvalidated` runs only where it is named: firmware that
+                                  Run every check: format, guests, clippy, features, boards, tests, browser, docs, fuzz; or
+                                  only the steps whose names begin so. `unvalidated` runs only where it is named: firmware that
                                   takes nothing but signed packages.
                                   --install first gets the targets, components and programs that are missing.
                                   --screenshots makes docs/screenshots anew, in the step `browser`.
@@ -80,6 +83,11 @@ Chores that cargo alone can't do.
                                   --core           Nothing but the core, instead of the firmware.
   cargo xtask sizes [--by-crate]  Build the firmwares and the core alone with several sets of features, and show what they
                                   take of flash and RAM. --by-crate shows which crate has a firmware's flash.
+  cargo xtask fuzz [TARGET] [--seconds N]
+                                  Run the fuzz targets, or one, each for N seconds (60). Needs cargo-fuzz and rustup's
+                                  nightly toolchain.
+  cargo xtask soak [--minutes N]  Run 1,000 jobs, hostile ones among them, on a server that is killed, stopped and short of room,
+                                  for N minutes (10) and until all of them are over.
   cargo xtask help                Show this text.
 ";
 
@@ -91,6 +99,8 @@ enum Chore {
     Bench { arguments: Vec<OsString> },
     Sizes { by_crate: bool },
     Board { name: String, options: board::Options },
+    Fuzz { target: Option<String>, seconds: u64 },
+    Soak { minutes: u64 },
 }
 
 fn main() -> ExitCode {
@@ -111,6 +121,8 @@ fn parse() -> Result<Chore> {
             Some("help") => return Ok(Chore::Help),
             Some("guests") => Chore::Guests { check: false, pages: Pages::Bytes },
             Some("test") => Chore::Test { install: false, screenshots: false, steps: Vec::new() },
+            Some("fuzz") => Chore::Fuzz { target: None, seconds: 60 },
+            Some("soak") => Chore::Soak { minutes: 10 },
             Some("sizes") => Chore::Sizes { by_crate: false },
             Some("board") => {
                 Chore::Board { name: board_name(&mut arguments)?, options: board::Options::default() }
@@ -131,6 +143,9 @@ fn parse() -> Result<Chore> {
             (Long("install"), Chore::Test { install, .. }) => *install = true,
             (Long("screenshots"), Chore::Test { screenshots, .. }) => *screenshots = true,
             (Value(step), Chore::Test { steps, .. }) => steps.push(step.string()?),
+            (Long("minutes"), Chore::Soak { minutes }) => *minutes = arguments.value()?.parse()?,
+            (Long("seconds"), Chore::Fuzz { seconds, .. }) => *seconds = arguments.value()?.parse()?,
+            (Value(name), Chore::Fuzz { target: target @ None, .. }) => *target = Some(name.string()?),
             (Long("by-crate"), Chore::Sizes { by_crate }) => *by_crate = true,
             (Long("serial"), Chore::Board { options, .. }) => {
                 options.serial = Serial::Other(arguments.value()?.string()?);
@@ -169,6 +184,8 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Guests { check: false, pages } => guests::build(pages),
         Chore::Test { install, screenshots, steps } => test::run(install, screenshots, &steps),
         Chore::Sizes { by_crate } => sizes::print(by_crate),
+        Chore::Soak { minutes } => soak::run(minutes.saturating_mul(60)),
+        Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Board { name, options } => board::run(board::by_name(&name)?, options),
         Chore::Shrink { files, pages } => match files.as_slice() {
             [input, output] => shrink::run(input, output, pages),

@@ -9,13 +9,15 @@ use anyhow::{Result, bail};
 
 use crate::board_test;
 use crate::browser;
+use crate::fuzz;
 use crate::guests;
 use crate::install;
 use crate::process::{self, cargo};
+use crate::soak;
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 10] = [
     ("format", format),
     ("guests are up to date", guests::check),
     ("clippy", clippy),
@@ -24,6 +26,8 @@ const STEPS: [Step; 8] = [
     ("tests", all_tests),
     BROWSER,
     ("docs", docs),
+    ("fuzz", fuzz::step),
+    ("soak", soak::step),
 ];
 
 const BROWSER: Step = ("browser", browser::test);
@@ -70,7 +74,11 @@ pub(crate) fn run(install: bool, screenshots: bool, wanted: &[String]) -> Result
 
 fn format() -> Result<()> {
     install::need_subcommand("fmt")?;
-    process::run(cargo().args(["fmt", "--all", "--check"]))
+    let mut fuzz = cargo();
+    fuzz.args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]);
+    let mut all = cargo();
+    all.args(["fmt", "--all", "--check"]);
+    process::run_all([all, fuzz])
 }
 
 fn clippy() -> Result<()> {
