@@ -294,7 +294,10 @@ impl Folder {
     /// Starts `toehold serve` on it.
     pub(crate) fn serve(&self) -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_toehold"));
-        command.args(["serve", "--listen", "none", "--data", self.path()]).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .args(["serve", "--listen", "none", "--data", self.path()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut says = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
