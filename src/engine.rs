@@ -6,6 +6,7 @@ use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, Error, FuncType, O
 use crate::{Limits, meter::BULK_BYTES_PER_FUEL};
 
 /// An interpreter for one extension: its call depth is the extension's, and it frees its code when it is dropped.
+#[inline(never)]
 pub(crate) fn engine(limits: &Limits) -> Engine {
     let mut config = Config::default();
     config

@@ -1,4 +1,6 @@
-use alloc::{borrow::ToOwned, collections::BTreeSet, format, string::String, sync::Arc, vec::Vec};
+use alloc::{
+    borrow::ToOwned, boxed::Box, collections::BTreeSet, format, string::String, sync::Arc, vec::Vec,
+};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
@@ -98,7 +100,8 @@ impl Extension {
     }
 
     // What it calls is `#[inline(never)]`: a build for size that sees the whole program would have it all lie on the stack at
-    // once, below the deepest of it, which is the translation of a module.
+    // once, below the deepest of it, which is the parsing of a module.
+    #[inline(never)]
     fn build(
         manifest: Manifest,
         module: impl AsRef<[u8]>,
@@ -112,16 +115,22 @@ impl Extension {
         if bytes.len() > limits.module_bytes {
             return Err(LoadError::TooLarge { bytes: bytes.len(), limit: limits.module_bytes });
         }
-        let engine = engine(&limits);
-        let compiled = compile(&engine, bytes).map_err(|error| LoadError::Invalid(error_text(&error)))?;
-        let hash: [u8; 32] = Sha256::digest(bytes).into();
-        let info = module::check(&compiled, bytes.len(), hash, &limits)?;
+        let compiled = compile(&engine(&limits), bytes).map_err(invalid)?;
+        let info = check(&compiled, bytes, &limits)?;
         drop(module); // Its memory may be needed for the instance that `plugin_init` runs in.
-        let mut linker = Linker::new(&engine);
+        Self::initialize(share(manifest, limits, old), compiled, info)
+    }
+
+    /// Runs `plugin_init`, and notes what it registered.
+    #[inline(never)]
+    fn initialize(
+        shared: Arc<ExtensionShared>,
+        compiled: Module,
+        info: Box<ModuleInfo>,
+    ) -> Result<Self, LoadError> {
+        let mut linker = Linker::new(compiled.engine());
         let mut warnings = Vec::new();
-        link(&mut linker, &compiled, &info, &mut warnings)
-            .map_err(|error| LoadError::Invalid(error_text(&Error::from(error))))?;
-        let shared = Arc::new(ExtensionShared::new(manifest, limits, old.map(|old| &*old.0.shared)));
+        link(&mut linker, &compiled, &info, &mut warnings).map_err(|error| invalid(Error::from(error)))?;
         let lifecycle::Loaded { registrations, lines_dropped } =
             lifecycle::load(&shared, &compiled, &linker)?;
         if lines_dropped > 0 {
@@ -133,7 +142,7 @@ impl Extension {
         for warning in &warnings {
             log::warn!("{}: {warning}", shared.id());
         }
-        Ok(Self(Arc::new(Loaded { shared, module: compiled, linker, info, jobs, warnings })))
+        Ok(Self(Arc::new(Loaded { shared, module: compiled, linker, info: *info, jobs, warnings })))
     }
 
     /// Runs the module's `plugin_cleanup`, if it has one, in an instance of its own.
@@ -294,6 +303,22 @@ impl Drop for Place {
 }
 
 #[inline(never)]
+fn invalid(error: Error) -> LoadError {
+    LoadError::Invalid(error_text(&error))
+}
+
+#[inline(never)]
+fn check(module: &Module, bytes: &[u8], limits: &Limits) -> Result<Box<ModuleInfo>, LoadError> {
+    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    module::check(module, bytes.len(), hash, limits).map(Box::new)
+}
+
+#[inline(never)]
+fn share(manifest: Manifest, limits: Limits, old: Option<&Extension>) -> Arc<ExtensionShared> {
+    Arc::new(ExtensionShared::new(manifest, limits, old.map(|old| &*old.0.shared)))
+}
+
+#[inline(never)]
 fn link(
     linker: &mut Linker<Guest>,
     module: &Module,
@@ -320,6 +345,7 @@ fn link(
 }
 
 /// The jobs that were registered, then those that only an export's name tells of.
+#[inline(never)]
 fn jobs(module: &Module, registrations: Vec<Registration>, warnings: &mut Vec<String>) -> Vec<JobInfo> {
     let mut jobs: Vec<JobInfo> = Vec::new();
     for registration in registrations {

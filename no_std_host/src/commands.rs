@@ -3,7 +3,7 @@
 use alloc::{format, vec::Vec};
 
 use toehold::{
-    Trust, Uuid,
+    Priority, Trust, Uuid,
     console::{Command, CommandError, LineWriter},
 };
 
@@ -16,6 +16,8 @@ impl<B: Board> Shell<B> {
         let answer = match line {
             Ok(line) if line.trim().is_empty() => return,
             Ok(line) => match Command::parse(line) {
+                // Not with all others: it loads a module, and their answers would lie on the stack meanwhile.
+                Ok(Command::Run { job, id, priority, state }) => self.run_job(job, id, priority, state),
                 Ok(command) => self.carry_out(command),
                 Err(error @ CommandError::Usage(_)) => Err(not_a_command(&error)),
                 Err(error) => self.take_noise(&error),
@@ -57,7 +59,7 @@ impl<B: Board> Shell<B> {
             }
             Command::Info => self.info().map(Some),
             Command::List => self.list().map(Some),
-            Command::Run { job, id, priority, state } => self.dispatch(job, id, priority, state).map(of),
+            Command::Run { job, id, priority, state } => self.run_job(job, id, priority, state),
             Command::Status(name) => {
                 let id = self.find(name)?;
                 let record = self.record(id)?;
@@ -88,6 +90,19 @@ impl<B: Board> Shell<B> {
             }
             _ => Err(Refusal::new("unknown", "this firmware does not know the command")),
         }
+    }
+
+    #[inline(never)]
+    fn run_job(
+        &mut self,
+        job: &str,
+        id: Option<Uuid>,
+        priority: Priority,
+        state: &str,
+    ) -> Result<Option<LineWriter>, Refusal> {
+        self.drop_transfer();
+        let id = self.dispatch(job, id, priority, state)?;
+        Ok(Some(LineWriter::new("ok").field("id", id)))
     }
 
     fn steer(

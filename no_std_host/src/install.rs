@@ -30,6 +30,11 @@ impl From<NotLoaded> for Refusal {
     }
 }
 
+#[inline(never)]
+fn not_loaded(error: LoadError) -> NotLoaded {
+    NotLoaded { code: "module", text: error.to_string(), may_pass: false }
+}
+
 impl<B: Board> Shell<B> {
     /// The extension with this id, in memory.
     #[inline(never)]
@@ -39,6 +44,15 @@ impl<B: Board> Shell<B> {
         }
         // What was loaded to be looked at, and no job has, takes the room of this one.
         self.drop_extensions();
+        let (manifest, module) = self.open(id)?;
+        let extension = self.compile(manifest, module).map_err(not_loaded)?;
+        self.extensions.insert(String::from(id), extension.clone());
+        Ok(extension)
+    }
+
+    /// The package with this id, from the store.
+    #[inline(never)]
+    fn open(&mut self, id: &str) -> Result<(Manifest, PackagedModule), NotLoaded> {
         let not = |code, text: String| NotLoaded { code, text, may_pass: false };
         let installed = self.store.packages().map_err(|error| not("flash", error.to_string()))?;
         let Some(file) = installed.iter().find(|file| file.id == id) else {
@@ -55,14 +69,11 @@ impl<B: Board> Shell<B> {
             bytes.ok_or_else(|| not("unknown_extension", format!("extension {id} is not installed")))?;
         // Again, since it was installed: keys may have been taken from the list.
         let package = Package::open(bytes, &self.config.trust);
-        let (manifest, module) =
-            package.map_err(|error| not("package", format!("extension {id}: {error}")))?.into_parts();
-        let extension = self.compile(manifest, module).map_err(|error| not("module", error.to_string()))?;
-        self.extensions.insert(String::from(id), extension.clone());
-        Ok(extension)
+        Ok(package.map_err(|error| not("package", format!("extension {id}: {error}")))?.into_parts())
     }
 
     /// Drops the extensions that no job in memory has.
+    #[inline(never)]
     pub(crate) fn drop_extensions(&mut self) {
         let in_memory = |id: &str| {
             self.entries.values().any(|entry| entry.held.is_some() && entry.record.extension() == id)

@@ -44,6 +44,12 @@ enum Start {
     Refused(String),
 }
 
+/// A function of its own, since two jobs lie on its stack.
+#[inline(never)]
+fn next_run(job: Box<Job>) -> Result<Box<Job>, StartError> {
+    job.next_run().map(Box::new)
+}
+
 impl<B: Board> Shell<B> {
     pub(crate) fn take_reset(&mut self) -> Option<Reset> {
         let (doing, message) = self.witness.take()?;
@@ -122,7 +128,7 @@ impl<B: Board> Shell<B> {
                 entry.held = Some(job);
                 return Start::Wait(reason);
             }
-            self.begin(id, *job);
+            self.begin(id, job);
             return Start::Started;
         }
         self.witness.note(Doing::Job(id));
@@ -141,7 +147,7 @@ impl<B: Board> Shell<B> {
     }
 
     #[inline(never)]
-    fn begin(&mut self, id: Uuid, job: Job) {
+    fn begin(&mut self, id: Uuid, job: Box<Job>) {
         let date = self.date();
         let Some(entry) = self.entries.get_mut(&id) else { return };
         let context = job.context().clone();
@@ -155,12 +161,31 @@ impl<B: Board> Shell<B> {
         // Written with whatever is written of it next: that it runs need not outlive a reset.
         entry.record.started_at.get_or_insert(date);
         let (priority, attempt) = (entry.record.priority, entry.record.attempt);
-        self.scheduler.add(job, priority);
+        self.scheduler.add(*job, priority);
         self.event("running", id, |event| event.field("attempt", attempt));
     }
 
+    // A recovery and a job are large. Each is made by a function that has returned, so that the stack has no room for it while
+    // the module is loaded and while an instance is made, which go deepest.
     #[inline(never)]
-    fn recover(&mut self, id: Uuid) -> Result<Job, Start> {
+    fn recover(&mut self, id: Uuid) -> Result<Box<Job>, Start> {
+        let recovery = self.recovery(id)?;
+        let name = recovery.newest().extension.clone();
+        let extension = self.load(&name).map_err(|error| {
+            if error.may_pass { Start::Wait(error.text) } else { Start::Refused(error.text) }
+        })?;
+        let recovery = self.on_module(id, recovery, &extension)?;
+        let need = extension.module().memory_bytes as usize + recovery.newest().state.len() + INSTANCE_BYTES;
+        let free = self.free_memory();
+        if need > free {
+            return Err(Start::Wait(format!("it needs about {need} bytes of memory, {free} are free")));
+        }
+        self.make_job(&extension, recovery)
+    }
+
+    /// What the store has of a job.
+    #[inline(never)]
+    fn recovery(&mut self, id: Uuid) -> Result<Box<Recovery>, Start> {
         let refused = |reason: String| Start::Refused(reason);
         let saved = self.store.load(id).map_err(|error| refused(Self::store_error(&error)))?;
         let saved = saved.ok_or_else(|| refused(format!("the store has nothing of job {id}")))?;
@@ -172,18 +197,12 @@ impl<B: Board> Shell<B> {
             Recovery::new(&saved).map_err(|error| refused(format!("{error}; it is kept as it is")))?;
         drop(saved);
         // The module needs the room.
-        let recovery = recovery.without_needless_journal();
-        let name = recovery.newest().extension.clone();
-        let extension = self.load(&name).map_err(|error| {
-            if error.may_pass { Start::Wait(error.text) } else { Start::Refused(error.text) }
-        })?;
-        let recovery = self.on_module(id, recovery, &extension)?;
-        let need = extension.module().memory_bytes as usize + recovery.newest().state.len() + INSTANCE_BYTES;
-        let free = self.free_memory();
-        if need > free {
-            return Err(Start::Wait(format!("it needs about {need} bytes of memory, {free} are free")));
-        }
-        extension.recover(&self.registry, recovery).map_err(|error| match error {
+        Ok(Box::new(recovery.without_needless_journal()))
+    }
+
+    #[inline(never)]
+    fn make_job(&self, extension: &toehold::Extension, recovery: Box<Recovery>) -> Result<Box<Job>, Start> {
+        extension.recover(&self.registry, *recovery).map(Box::new).map_err(|error| match error {
             StartError::Concurrency { .. } => Start::Wait(error.to_string()),
             _ => Start::Refused(error.to_string()),
         })
@@ -194,9 +213,9 @@ impl<B: Board> Shell<B> {
     fn on_module(
         &mut self,
         id: Uuid,
-        recovery: Recovery,
+        recovery: Box<Recovery>,
         extension: &toehold::Extension,
-    ) -> Result<Recovery, Start> {
+    ) -> Result<Box<Recovery>, Start> {
         let newest = recovery.newest();
         if newest.module_hash == extension.module().hash {
             return Ok(recovery);
@@ -220,7 +239,7 @@ impl<B: Board> Shell<B> {
             let change = Change { record, commit: Some(Arc::new(commit)) };
             self.store.change(id, &change).map_err(|error| Start::Refused(Self::store_error(&error)))?;
         }
-        Ok(Recovery::from(upgraded))
+        Ok(Box::new(Recovery::from(upgraded)))
     }
 
     /// A job has left the scheduler.
@@ -275,10 +294,10 @@ impl<B: Board> Shell<B> {
         }
         let priority = entry.record.priority;
         self.witness.note(Doing::Job(id));
-        let next = job.next_run();
+        let next = next_run(job);
         self.witness.note(Doing::Idle);
         match next {
-            Ok(job) => self.scheduler.add(job, priority),
+            Ok(job) => self.scheduler.add(*job, priority),
             Err(error) => self.pause_for(id, error.to_string()),
         }
     }

@@ -8,7 +8,9 @@ use alloc::{
     vec::Vec,
 };
 
-use toehold::{Change, Commit, Interrupt, JobRecord, JobStart, JobState, Priority, Report, Store, Uuid};
+use toehold::{
+    Change, Commit, Extension, Interrupt, JobRecord, JobStart, JobState, Priority, Report, Store, Uuid,
+};
 
 use crate::{Attention, Board, Shell, entry::Entry};
 
@@ -35,13 +37,32 @@ impl<B: Board> Shell<B> {
         state: &str,
     ) -> Result<Uuid, Refusal> {
         let id = match id {
-            Some(id) if self.entries.contains_key(&id) || self.stored_record(id)?.is_some() => return Ok(id),
+            Some(id) if self.is_there(id)? => return Ok(id),
             Some(id) => id,
             None => self.new_id(),
         };
         self.check_live()?;
         let (extension, name) = job.split_once(':').unwrap_or((job, ""));
+        // What is made of it is made once this has returned: loading a module goes deepest on the stack.
         let extension = self.load(extension)?;
+        self.store_first(id, (job, name), extension, priority, state)
+    }
+
+    #[inline(never)]
+    fn is_there(&mut self, id: Uuid) -> Result<bool, Refusal> {
+        Ok(self.entries.contains_key(&id) || self.stored_record(id)?.is_some())
+    }
+
+    /// Stores a job's record and what it starts with, and has it wait for its turn.
+    #[inline(never)]
+    fn store_first(
+        &mut self,
+        id: Uuid,
+        (job, name): (&str, &str),
+        extension: Extension,
+        priority: Priority,
+        state: &str,
+    ) -> Result<Uuid, Refusal> {
         let start = JobStart { id, library: None, state: state.as_bytes().to_vec() };
         let checkpoint = extension.first_checkpoint(name, &start);
         let checkpoint = checkpoint.map_err(|error| {

@@ -89,6 +89,7 @@ fn memory_and_instructions() {
         console = start(&mut board);
         run(&mut console, r#"run test-extension:counter {"target": 100}"#);
         rows.push(memory(&mut console, "small counter, run"));
+        rows.push(after_a_cut(&mut board));
         println!("\n{}, whose heap has {total} bytes:\n", board.name());
         println!(
             "| what | bytes of the heap ever in use | bytes of the stack never in use |\n| --- | ---: | ---: |"
@@ -100,6 +101,21 @@ fn memory_and_instructions() {
         "\n| board | for each unit of fuel | for each instruction of the guest |\n| --- | ---: | ---: |"
     );
     speeds.iter().for_each(|row| println!("{row}"));
+}
+
+/// A row about memory: the power goes while the small counter runs, and it goes on from its checkpoint.
+fn after_a_cut(board: &mut Board) -> String {
+    let mut console = start(board);
+    let answer = console.ask(r#"run test-extension:counter {"target": 100000000}"#);
+    let id = field(&answer, "id").unwrap_or_else(|| panic!("{answer}"));
+    console.until(|line| line.starts_with("* progress"));
+    console = start(board);
+    console.until(|line| line.starts_with("* progress"));
+    let row = memory(&mut console, "small counter, after a power cut");
+    // What is measured next has the board for itself.
+    console.send(&format!("cancel {id}"));
+    console.until(|line| line.starts_with("* cancelled"));
+    row
 }
 
 /// A row about how many instructions the board executes.
