@@ -20,6 +20,7 @@ pub(crate) fn all() -> Result<()> {
         let bench = Bench::new(board, firmware)?;
         bench.core_alone().with_context(|| format!("the core alone on {}", board.name))?;
         bench.parts().with_context(|| format!("the parts of {}", board.name))?;
+        bench.example().with_context(|| format!("the example of {}", board.name))?;
     }
     let kinds = BOARDS.map(|board| kind(board, &Firmware::of(board)?.built(Program::Firmware)?, false));
     // Figures are for `cargo xtask bench`, and the others take another firmware.
@@ -109,6 +110,17 @@ impl Bench {
     fn core_alone(&self) -> Result<()> {
         let (emulator, mut console) = self.start(Program::CoreAlone)?;
         console.line_with("the core counted a million items")?;
+        emulator.cut()
+    }
+
+    /// What newcomers copy comes up, on flash that is blank.
+    fn example(&self) -> Result<()> {
+        if !self.firmware.has_example() {
+            return Ok(());
+        }
+        emulator::make_flash(self.board, &self.flash, true)?;
+        let (emulator, mut console) = self.start(Program::Example)?;
+        console.line_with("# minimal ")?;
         emulator.cut()
     }
 

@@ -19,6 +19,8 @@ pub(crate) enum Program {
     BringUp,
     /// Nothing but the core and what it takes to start.
     CoreAlone,
+    /// The one that newcomers copy, where the board has one.
+    Example,
 }
 
 impl Program {
@@ -27,6 +29,7 @@ impl Program {
             Program::Firmware => format!("firmware-{}", board.name),
             Program::BringUp => format!("bring-up-{}", board.name),
             Program::CoreAlone => format!("core-{}", board.name),
+            Program::Example => "examples/minimal".into(),
         }
     }
 }
@@ -65,15 +68,32 @@ impl Firmware {
 
     /// Builds one program, and says where it is.
     pub(crate) fn build(&self, program: Program) -> Result<PathBuf> {
-        process::run(self.cargo("build")?.args(["--bin", &program.binary(self.board)]))
+        if program == Program::Example && !self.has_example() {
+            bail!("{} has no examples/minimal.rs; cortex-m has one", self.board.name);
+        }
+        let name = program.binary(self.board);
+        let what = match name.strip_prefix("examples/") {
+            Some(name) => ["--example", name],
+            None => ["--bin", &name],
+        };
+        process::run(self.cargo("build")?.args(what))
             .with_context(|| format!("the firmware of {} does not build", self.board.name))?;
         self.built(program)
     }
 
     /// Builds all programs.
     pub(crate) fn build_all(&self) -> Result<()> {
-        process::run(self.cargo("build")?.arg("--bins"))
+        process::run(self.cargo("build")?.args(["--bins", "--examples"]))
             .with_context(|| format!("the firmware of {} does not build", self.board.name))
+    }
+
+    /// Whether the board has the program that newcomers copy.
+    pub(crate) fn has_example(&self) -> bool {
+        workspace::root()
+            .join("no_std_host/boards")
+            .join(self.board.name)
+            .join("examples/minimal.rs")
+            .exists()
     }
 
     /// Where a program is that was built.

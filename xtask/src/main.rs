@@ -81,6 +81,7 @@ Chores that cargo alone can't do.
                                   --job NAME [--target N]  Runs a job of test-extension/small from here, and shows how far it is.
                                   --bring-up       What tries the board's parts, instead of the firmware.
                                   --core           Nothing but the core, instead of the firmware.
+                                  --example        The firmware to be copied, instead: cortex-m has one.
   cargo xtask sizes [--by-crate]  Build the firmwares and the core alone with several sets of features, and show what they
                                   take of flash and RAM. --by-crate shows which crate has a firmware's flash.
   cargo xtask fuzz [TARGET] [--seconds N]
@@ -157,6 +158,7 @@ fn parse() -> Result<Chore> {
             (Long("target"), Chore::Board { options, .. }) => options.target = arguments.value()?.parse()?,
             (Long("bring-up"), Chore::Board { options, .. }) => options.program = Some(Program::BringUp),
             (Long("core"), Chore::Board { options, .. }) => options.program = Some(Program::CoreAlone),
+            (Long("example"), Chore::Board { options, .. }) => options.program = Some(Program::Example),
             (Long("ordinary-pages"), Chore::Guests { pages, .. } | Chore::Shrink { pages, .. }) => {
                 *pages = Pages::Ordinary
             }
