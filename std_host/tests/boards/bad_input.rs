@@ -2,7 +2,7 @@
 
 use toehold::{Checkpoint, Manifest, Package};
 
-use crate::bench::{Board, board, boards, field};
+use crate::bench::{Board, boards, field};
 
 #[test]
 #[ignore = "needs firmware: `cargo xtask test` runs it"]
@@ -119,36 +119,42 @@ fn flash_with_something_else_in_it_is_left_alone_until_somebody_types_format() {
 #[test]
 #[ignore = "needs firmware: `cargo xtask test` runs it"]
 fn flash_that_is_full_takes_no_more_until_something_is_removed() {
-    // The other board's flash takes long to fill.
-    let mut board = board("cortex-m");
-    board.power_on();
-    board.install_small();
-    let mut console = board.console();
-    let counter = field(&console.ask(r#"run test-extension:counter {"target": 100000000}"#), "id").unwrap();
-    // Small enough to be loaded beside the job.
-    let padding = |id: &str| {
-        let data = "x".repeat(1_500);
-        let module =
-            format!(r#"(module (memory (export "memory") 1500 (pagesize 1)) (data (i32.const 0) "{data}"))"#);
-        Package::pack(&Manifest::new(id).unwrap(), &wat::parse_str(module).unwrap())
-    };
-    let mut count = 0;
-    let refused = loop {
-        let answer = console.carry("install", &padding(&format!("padding-{count}")));
-        if !answer.starts_with("ok") {
-            break answer;
+    for mut board in boards() {
+        board.power_on();
+        board.install_small();
+        let mut console = board.console();
+        let counter =
+            field(&console.ask(r#"run test-extension:counter {"target": 100000000}"#), "id").unwrap();
+        // Small enough to be loaded beside the job.
+        let padding = |id: &str| {
+            let data = "x".repeat(1_500);
+            let module = format!(
+                r#"(module (memory (export "memory") 1500 (pagesize 1)) (data (i32.const 0) "{data}"))"#
+            );
+            Package::pack(&Manifest::new(id).unwrap(), &wat::parse_str(module).unwrap())
+        };
+        let mut count = 0;
+        let refused = loop {
+            let answer = console.carry("install", &padding(&format!("padding-{count}")));
+            if !answer.starts_with("ok") {
+                break answer;
+            }
+            count += 1;
+            assert!(
+                count < 200,
+                "{}: neither 64 blocks of 4 KiB nor 128 of 256 KiB hold 200 packages",
+                board.name()
+            );
+        };
+        assert!(refused.starts_with("err flash") && refused.contains("full"), "{refused}");
+        assert!(count > 20, "{}: {refused}", board.name());
+        // What is there runs on.
+        console.counts_on(&counter);
+        for id in ["padding-0", "padding-1", "padding-2"] {
+            assert!(console.ask(&format!("remove {id}")).starts_with("ok"));
         }
-        count += 1;
-        assert!(count < 100, "256 KiB hold no 100 packages");
-    };
-    assert!(refused.starts_with("err flash") && refused.contains("full"), "{refused}");
-    assert!(count > 20, "{refused}");
-    // What is there runs on.
-    console.counts_on(&counter);
-    for id in ["padding-0", "padding-1", "padding-2"] {
-        assert!(console.ask(&format!("remove {id}")).starts_with("ok"));
+        let answer = console.carry("install", &padding("another"));
+        assert!(answer.starts_with("ok"), "{answer}");
+        console.counts_on(&counter);
     }
-    let answer = console.carry("install", &padding("another"));
-    assert!(answer.starts_with("ok"), "{answer}");
-    console.counts_on(&counter);
 }
