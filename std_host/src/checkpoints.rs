@@ -114,10 +114,19 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
     if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_folder(parent)?;
-        fs::create_dir_all(folder)?;
+        make_one(folder)?;
         return sync_folder(parent);
     }
-    fs::create_dir_all(folder)
+    make_one(folder)
+}
+
+/// For its owner alone: a checkpoint has what a job works on.
+fn make_one(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
 }
 
 #[cfg(unix)]

@@ -147,7 +147,7 @@ impl From<ImportError> for ApiError {
             ImportError::Format(error) => error.into(),
             ImportError::Exists(_) => Self::new(StatusCode::CONFLICT, "job_exists", error),
             ImportError::NoModule { .. } => Self::unprocessable("no_module", error),
-            ImportError::Unsigned { .. } | ImportError::Untrusted(_) => {
+            ImportError::Unsigned { .. } | ImportError::Untrusted(_) | ImportError::Brought { .. } => {
                 Self::unprocessable("untrusted", error)
             }
             _ => Self::unprocessable("not_imported", error),

@@ -57,6 +57,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Resu
 )]
 pub(super) async fn add(State(api): State<Api>, request: Request) -> Result<impl IntoResponse, ApiError> {
     let upload = Upload::receive(&api, request).await?;
+    let _turn = api.turn_to_load().await;
     let manager = api.source.manager()?.clone();
     let added = request::blocking(move || {
         installed(&manager, manager.add_extension(upload.path())).map_err(|error| upload.error(error))
@@ -75,6 +76,7 @@ pub(super) async fn add(State(api): State<Api>, request: Request) -> Result<impl
 )]
 pub(super) async fn inspect(State(api): State<Api>, request: Request) -> Result<Json<Value>, ApiError> {
     let upload = Upload::receive(&api, request).await?;
+    let _turn = api.turn_to_load().await;
     let manager = api.source.manager()?.clone();
     let looked = move || {
         let found =
@@ -101,6 +103,7 @@ pub(super) async fn inspect(State(api): State<Api>, request: Request) -> Result<
 )]
 pub(super) async fn reload(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     let manager = api.source.manager()?.clone();
+    let _turn = api.turn_to_load().await;
     let reloaded = request::blocking(move || installed(&manager, manager.reload_extension(&id)));
     Ok(Json(reloaded.await?))
 }

@@ -119,7 +119,7 @@ impl Feed {
     /// At most [`TAKEN`] lines from behind this number on.
     fn after(&self, number: u64) -> Next {
         let kept = self.lock();
-        if number + 1 < kept.first || number > kept.newest() {
+        if number > kept.newest() || number + 1 < kept.first {
             return Next::Gone;
         }
         let start = usize::try_from(number + 1 - kept.first).unwrap_or(usize::MAX);

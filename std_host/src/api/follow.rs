@@ -16,11 +16,11 @@ use super::{
 };
 
 /// Lines that may wait for one who reads slowly.
-const WAITING: usize = 64;
+const WAITING: usize = 8;
 /// How often the store is asked for new log lines: it has them about 50 ms after they were logged.
 const POLL: Duration = Duration::from_millis(100);
-/// Lines that are read at a time.
-const PAGE: usize = 500;
+/// Lines that are read at a time. A client that does not read holds so many, of up to some KiB each.
+const PAGE: usize = 32;
 
 /// Where the lines of a stream go. Says whether anybody is there.
 #[derive(Clone)]

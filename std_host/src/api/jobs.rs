@@ -83,11 +83,17 @@ pub(super) async fn list(
     };
     if let Some(prefix) = query.id_prefix {
         let jobs = request::blocking(move || with_prefix(&api, &prefix, limit)).await?;
-        return Ok(Json(JobPage { jobs, next: None }));
+        return Ok(Json(JobPage::new(jobs, None)));
     }
     let after = query.after.map(Cursor::from_number);
     let (jobs, next) = request::blocking(move || api.source.list(&filter, order, after, limit)).await?;
-    Ok(Json(JobPage { jobs, next: next.map(Cursor::to_number) }))
+    Ok(Json(JobPage::new(jobs, next.map(Cursor::to_number))))
+}
+
+impl JobPage {
+    fn new(jobs: Vec<JobStatus>, next: Option<i64>) -> Self {
+        Self { jobs: jobs.into_iter().map(JobStatus::listed).collect(), next }
+    }
 }
 
 fn states(names: &str) -> Result<Vec<JobState>, ApiError> {
@@ -160,7 +166,7 @@ pub(super) struct NewJob {
     attempts: Option<u32>,
 }
 
-/// A page of jobs.
+/// A page of jobs, without their warnings and last lines, and with long texts cut: a job by itself has all.
 #[derive(Serialize, ToSchema)]
 pub(super) struct JobPage {
     jobs: Vec<JobStatus>,
@@ -255,6 +261,7 @@ pub(super) async fn import(
     let options = ImportOptions { paused: is_on(query.paused.as_deref(), "paused")? };
     let (bytes, _room) = request::large(&api, body, BUNDLE_BYTES).await?;
     let bundle = request::blocking(move || Ok(Bundle::decode(&bytes)?)).await?;
+    let _turn = api.turn_to_load().await;
     let job = api.source.manager()?.import(&bundle, options).await?;
     Ok(created(&job.status()))
 }

@@ -63,7 +63,7 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub use error::ApiError;
 pub use extensions::describe;
@@ -72,6 +72,9 @@ pub use jobs::BUNDLE_BYTES;
 use self::{error::ApiProblem, feed::Feed, metrics::Metrics, schema::Health, source::Source};
 use crate::{manager::Manager, store::StoreReader};
 
+/// Extensions that are loaded at a time.
+const LOADS: usize = 1;
+
 /// Answers requests about the jobs and extensions of a data folder. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Api {
@@ -79,6 +82,8 @@ pub struct Api {
     closing: Arc<watch::Sender<bool>>,
     /// Mebibytes of large bodies that may still come into memory.
     room: Arc<Semaphore>,
+    /// Extensions that may be loaded at a time: each may take as much memory as a job.
+    loading: Arc<Semaphore>,
     /// From when somebody first asks for it.
     feed: Arc<OnceLock<Arc<Feed>>>,
     metrics: Metrics,
@@ -101,7 +106,14 @@ impl Api {
     fn of(source: Source) -> Self {
         let room = Arc::new(Semaphore::new(request::ROOM_MIB));
         let metrics = Metrics::new(&source);
-        Self { source, closing: Arc::new(watch::Sender::new(false)), room, feed: Arc::default(), metrics }
+        Self {
+            source,
+            closing: Arc::new(watch::Sender::new(false)),
+            room,
+            loading: Arc::new(Semaphore::new(LOADS)),
+            feed: Arc::default(),
+            metrics,
+        }
     }
 
     /// The routes.
@@ -126,6 +138,12 @@ impl Api {
     fn feed(&self) -> Result<Arc<Feed>, ApiError> {
         let manager = self.source.manager()?;
         Ok(self.feed.get_or_init(|| Feed::start(manager.events())).clone())
+    }
+
+    /// A turn to load an extension, until what this gives is dropped.
+    async fn turn_to_load(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        self.loading.clone().acquire_owned().await.ok()
     }
 
     /// Comes back once the API is closed.

@@ -176,7 +176,9 @@ impl Settings {
             let line = before.map_or(1, |before| before.matches('\n').count() + 1);
             format!("{}:{line}: {}", path.display(), error.message())
         })?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+        // Absolute, whatever the file was named as: folders are granted by absolute paths only.
+        let absolute = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let folder = absolute.parent().unwrap_or(Path::new(""));
         let Self { data, extensions, allow_dir, allow_write_dir, token_file, tls_cert, tls_key, .. } =
             &mut settings;
         let paths = [data, extensions, token_file, tls_cert, tls_key].into_iter().flatten();

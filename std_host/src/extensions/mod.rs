@@ -79,6 +79,9 @@ pub enum Change {
     Failed(ExtensionError),
 }
 
+/// Bytes of a state that is checked in a moment by a schema without patterns.
+const QUICKLY_CHECKED: usize = 4 << 10;
+
 impl Installed {
     /// The extension.
     #[must_use]
@@ -129,9 +132,21 @@ impl Installed {
     /// Each place of the state that does not fit, and what was expected there.
     pub fn check_state(&self, job: &str, state: &[u8]) -> Result<(), Vec<String>> {
         let Some(schema) = self.schemas.states.get(job).filter(|_| !state.is_empty()) else { return Ok(()) };
+        if let Some(most) = schema.most_bytes().filter(|most| state.len() > *most) {
+            return Err(vec![format!(
+                "it has {} bytes; a state whose schema has patterns may have {most}",
+                state.len()
+            )]);
+        }
         let state = serde_json::from_slice(state).map_err(|error| vec![format!("it is no JSON: {error}")])?;
         let problems = schema.problems(&state, false);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// Whether [`Installed::check_state`] may take more than a moment.
+    pub(crate) fn checks_slowly(&self, job: &str, state: &[u8]) -> bool {
+        let schema = self.schemas.states.get(job);
+        schema.is_some_and(|schema| schema.most_bytes().is_some() || state.len() > QUICKLY_CHECKED)
     }
 
     /// What the operator grants it.

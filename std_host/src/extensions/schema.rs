@@ -12,14 +12,19 @@ use super::schema_bounds;
 const MOST_PROBLEMS: usize = 20;
 /// Characters that are shown of each.
 const PROBLEM_CHARS: usize = 300;
+/// Patterns of one manifest.
+const MOST_PATTERNS: usize = 100;
+/// Bytes of a value that is looked at by patterns: each of them looks at each character, with all that it may be at.
+const MATCHED_BYTES: usize = 64 << 10;
 /// Bytes of a compiled pattern.
-const PATTERN_BYTES: usize = 1 << 20;
+const PATTERN_BYTES: usize = 64 << 10;
 
 /// A schema that was checked, and is ready to check others.
 #[derive(Debug)]
 pub(super) struct Schema {
     value: Value,
     validator: Validator,
+    has_patterns: bool,
 }
 
 /// The schemas of one manifest.
@@ -50,6 +55,14 @@ impl Schemas {
             key: "state_schemas".to_owned(),
             reason: format!("it must be an object with a schema for each job's name: {error}"),
         })?;
+        let all = keys.config_schema.iter().chain(keys.state_schemas.values());
+        let patterns: usize = all.map(schema_bounds::patterns).fold(0, usize::saturating_add);
+        if patterns > MOST_PATTERNS {
+            let reason = format!(
+                "there are {patterns} patterns in all schemas together; there may be {MOST_PATTERNS}"
+            );
+            return Err(BadSchema { key: "config_schema, state_schemas".to_owned(), reason });
+        }
         let schema = |key: String, value| Schema::new(value).map_err(|reason| BadSchema { key, reason });
         let config = keys.config_schema.map(|value| schema("config_schema".to_owned(), value)).transpose()?;
         let states = keys.state_schemas.into_iter().map(|(job, value)| {
@@ -85,11 +98,17 @@ impl Schema {
         let validator = options.build(&value).map_err(|error| {
             shortened(&format!("{}: {error}", place(error.instance_path().as_str(), "its top")))
         })?;
-        Ok(Self { value, validator })
+        let has_patterns = schema_bounds::patterns(&value) > 0;
+        Ok(Self { value, validator, has_patterns })
     }
 
     pub(super) fn value(&self) -> &Value {
         &self.value
+    }
+
+    /// Bytes of a value's JSON that this checks, if it does not check any.
+    pub(super) fn most_bytes(&self) -> Option<usize> {
+        self.has_patterns.then_some(MATCHED_BYTES)
     }
 
     /// Each place of a value that does not fit, and what was expected there. Without the values themselves if they may be

@@ -44,6 +44,25 @@ pub(super) fn check(schema: &Value) -> Result<(), String> {
     walk.enter(schema, 0, 0)
 }
 
+/// Patterns in a schema, or in whatever has schemas in it. Each takes memory, and its time for each character.
+pub(super) fn patterns(value: &Value) -> usize {
+    match value {
+        Value::Object(keywords) => keywords
+            .iter()
+            .map(|(keyword, value)| {
+                let own = match (keyword.as_str(), value) {
+                    ("pattern", Value::String(_)) => 1,
+                    ("patternProperties", Value::Object(named)) => named.len(),
+                    _ => 0,
+                };
+                patterns(value).saturating_add(own)
+            })
+            .fold(0, usize::saturating_add),
+        Value::Array(list) => list.iter().map(patterns).fold(0, usize::saturating_add),
+        _ => 0,
+    }
+}
+
 /// Where a `$ref` leads to inside of its document.
 pub(super) fn target<'a>(root: &'a Value, reference: &Value) -> Option<&'a Value> {
     let pointer = reference.as_str()?.strip_prefix('#')?;

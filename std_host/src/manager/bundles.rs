@@ -146,6 +146,14 @@ fn bundle(reader: &StoreReader, id: Uuid, saved: Saved, with_extension: bool) ->
 }
 
 impl Inner {
+    /// Refuses what only a bundle says is a version of an extension that is installed: it would get what that one was given.
+    fn admit_brought(&self, id: &str, hash: [u8; 32]) -> Result<(), ImportError> {
+        match self.extensions.get(id) {
+            Ok(_) => Err(ImportError::Brought { extension: id.to_owned(), hash: hex(&hash) }),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Makes sure that the module of a checkpoint is here, from the bundle if need be.
     fn bring_module(
         self: &Arc<Self>,
@@ -170,9 +178,10 @@ impl Inner {
             let untrusted = |error: modules::ModuleError| ImportError::Untrusted(error.to_string());
             return self.modules.parts(id, stored).map(drop).map_err(untrusted);
         }
-        if stored.is_some() {
-            return Ok(());
+        if let Some(stored) = stored {
+            return if stored.brought { self.admit_brought(id, hash) } else { Ok(()) };
         }
+        self.admit_brought(id, hash)?;
         let bundled = bundled.ok_or_else(no_module)?;
         let extension = load(bundled, &self.config.limits).map_err(ImportError::Extension)?;
         if extension.module().hash != hash || extension.id() != id {
@@ -186,6 +195,7 @@ impl Inner {
                 config: "{}".to_owned(),
                 added_at: super::entry::unix_now(),
                 package: None,
+                brought: true,
             },
             |result| {
                 if let Err(error) = result {

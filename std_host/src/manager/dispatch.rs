@@ -13,6 +13,13 @@ use super::{
 use crate::store::StoreError;
 
 impl Inner {
+    /// Whether [`Inner::prepare`] may take longer than a thread can be held that others need: a schema of strangers says what
+    /// there is to check.
+    pub(super) fn takes_long_to_check(&self, job: &str, dispatch: &Dispatch) -> bool {
+        let Some((extension, name)) = job.split_once(':') else { return false };
+        self.extensions.get(extension).is_ok_and(|installed| installed.checks_slowly(name, &dispatch.state))
+    }
+
     /// Makes a job's entry and has it written. It waits for its turn from when that is durable, whoever waits for it.
     pub(super) fn prepare(
         self: &Arc<Self>,

@@ -168,6 +168,19 @@ pub enum ImportError {
         /// SHA-256 of the module, in hexadecimal digits.
         hash: String,
     },
+    /// It brings a module that was never installed here, for an extension that is: the module would get the configuration,
+    /// secrets, keys and values that the operator gave to that one.
+    #[error(
+        "the bundle brings module {hash} of {extension}, and another version of {extension} is installed here, whose \
+         configuration, secrets and keys it would get; install the bundle's version first (`toehold extension add`), if you \
+         trust it, then import again"
+    )]
+    Brought {
+        /// The extension.
+        extension: String,
+        /// SHA-256 of the module, in hexadecimal digits.
+        hash: String,
+    },
     /// Its module is here, but not from somebody who is trusted.
     #[error("{0}")]
     Untrusted(String),

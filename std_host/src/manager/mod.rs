@@ -207,7 +207,18 @@ impl Manager {
     /// # Errors
     /// [`DispatchError`] says why not; then there is no such job.
     pub async fn dispatch(&self, job: &str, dispatch: Dispatch) -> Result<JobHandle, DispatchError> {
-        let (entry, written) = self.inner.prepare(job, dispatch)?;
+        let (entry, written) = if self.inner.takes_long_to_check(job, &dispatch) {
+            // Who dispatches may have others to serve.
+            let (tell, told) = oneshot::channel();
+            let (inner, job) = (self.inner.clone(), job.to_owned());
+            self.inner.spawn_blocking(move || {
+                // Who asked may have gone; the job runs all the same.
+                let _ = tell.send(inner.prepare(&job, dispatch));
+            });
+            told.await.unwrap_or_else(|_| Err(self.inner.closed().into()))?
+        } else {
+            self.inner.prepare(job, dispatch)?
+        };
         written.await.unwrap_or_else(|_| Err(self.inner.closed()))?;
         Ok(JobHandle::new(self.inner.clone(), entry))
     }

@@ -16,6 +16,8 @@ use crate::{
 pub(super) struct Module {
     pub(super) extension: Extension,
     pub(super) grants: Arc<Grants>,
+    /// It was never installed here.
+    brought: bool,
 }
 
 /// The modules that jobs run on, by hash: those that are installed, and older ones that only the store still has.
@@ -64,6 +66,11 @@ pub(super) enum ModuleError {
          the signed package of the extension's version that it was dispatched on"
     )]
     OtherPackage { hash: String },
+    #[error(
+        "the module {hash} of the job came in a bundle, and another version of {id} is installed by now, whose configuration, \
+         secrets and keys it would get: add the version that the job was dispatched on, if you trust it"
+    )]
+    Brought { id: String, hash: String },
     #[error("the store's module {hash} can't be loaded: {source}")]
     Load { hash: String, source: toehold::LoadError },
     #[error(transparent)]
@@ -78,7 +85,7 @@ impl Modules {
     /// The module of an extension that is installed.
     pub(super) fn installed(&self, installed: &Installed) -> Arc<Module> {
         let (extension, grants) = (installed.extension().clone(), installed.grants().clone());
-        Arc::new(Module { extension, grants })
+        Arc::new(Module { extension, grants, brought: false })
     }
 
     /// The module with this hash, wherever it is.
@@ -93,11 +100,20 @@ impl Modules {
         if let Some(installed) = installed.as_ref().filter(|one| one.extension().module().hash == hash) {
             return Ok(self.installed(installed));
         }
-        if let Some(module) = self.find(hash) {
+        // Who made its bundle gave it the id: that alone must not get it what the operator gave to the installed one.
+        let admit = |brought: bool| match installed {
+            Some(_) if brought => {
+                Err(ModuleError::Brought { id: id.to_owned(), hash: super::status::hex(&hash) })
+            }
+            _ => Ok(()),
+        };
+        if let Some(module) = self.find(hash).filter(|module| admit(module.brought).is_ok()) {
             return Ok(module);
         }
         let stored = store.reader().module(&hash)?;
         let stored = stored.ok_or_else(|| ModuleError::Missing { hash: super::status::hex(&hash) })?;
+        let brought = stored.brought;
+        admit(brought)?;
         let (manifest, module) = self.parts(id, stored)?;
         // Loaded without the lock: it may take its time, and to do it twice does no harm.
         let loaded = match &installed {
@@ -108,7 +124,7 @@ impl Modules {
         let extension =
             loaded.map_err(|source| ModuleError::Load { hash: super::status::hex(&hash), source })?;
         let grants = installed.map_or_else(Arc::default, |installed| installed.grants().clone());
-        Ok(self.insert(hash, || Module { extension, grants }))
+        Ok(self.insert(hash, || Module { extension, grants, brought }))
     }
 
     /// Manifest and module of what the store has; out of its signed package where only some keys are trusted.
@@ -140,10 +156,12 @@ impl Modules {
     fn insert(&self, hash: [u8; 32], make: impl FnOnce() -> Module) -> Arc<Module> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.retain(|_, module| module.strong_count() > 0);
-        if let Some(module) = loaded.get(&hash).and_then(Weak::upgrade) {
-            return module;
-        }
         let module = Arc::new(make());
+        // One that was brought before it was installed has not what it is given now.
+        let there = loaded.get(&hash).and_then(Weak::upgrade);
+        if let Some(there) = there.filter(|there| !there.brought || module.brought) {
+            return there;
+        }
         loaded.insert(hash, Arc::downgrade(&module));
         module
     }

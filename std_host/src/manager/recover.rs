@@ -87,6 +87,7 @@ impl Inner {
             config: installed.grants().config.to_string(),
             added_at: unix_now(),
             package,
+            brought: false,
         };
         // Written before the job that comes after it, so that none is without its module.
         let manager = Arc::downgrade(self);

@@ -90,6 +90,35 @@ impl JobStatus {
     }
 }
 
+/// Characters of a text that a list shows.
+const LISTED_CHARS: usize = 300;
+
+impl JobStatus {
+    /// The same for a list of many: without warnings and last lines, and with texts cut. A guest may write as much as its limits
+    /// let it, and a list has it a thousand times.
+    #[must_use]
+    pub(crate) fn listed(mut self) -> Self {
+        self.report.warnings.clear();
+        let cut = |text: &mut String| {
+            if let Some((end, _)) = text.char_indices().nth(LISTED_CHARS) {
+                text.truncate(end);
+                text.push('…');
+            }
+        };
+        if let Some(progress) = &mut self.report.progress {
+            cut(&mut progress.message);
+            progress.phase.iter_mut().for_each(cut);
+        }
+        self.reason.iter_mut().for_each(cut);
+        if let Some(words) = &mut self.last_words {
+            words.log_tail.clear();
+            cut(&mut words.cause);
+            words.last_error.iter_mut().for_each(cut);
+        }
+        self
+    }
+}
+
 /// Bytes in hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

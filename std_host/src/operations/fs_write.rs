@@ -72,7 +72,7 @@ fn replace(
     let replaced = || {
         let mut file = new.open(OpenOptions::new().write(true).create_new(true))?;
         if let Some(old) = old {
-            cap_std::fs::File::from_std(file.try_clone()?).set_permissions(old.permissions())?;
+            keep_mode(&file, old)?;
         }
         fill(&mut file)?;
         file.sync_all()?;
@@ -99,6 +99,19 @@ fn piece(place: &Place, is_new: bool, offset: u64, data: &[u8]) -> Result<u64, F
         sync(&place.folder)?;
     }
     Ok(file.metadata()?.len())
+}
+
+/// Gives a new file who may read and write the old one. Not more: a program that ran as its owner must not become the guest's.
+#[cfg(unix)]
+fn keep_mode(file: &File, old: &Metadata) -> io::Result<()> {
+    use cap_std::fs::PermissionsExt as _;
+    let mode = old.permissions().mode() & 0o777;
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn keep_mode(file: &File, old: &Metadata) -> io::Result<()> {
+    cap_std::fs::File::from_std(file.try_clone()?).set_permissions(old.permissions())
 }
 
 /// Makes a name in a folder durable.
@@ -174,7 +187,7 @@ mod tests {
             assert_eq!(writer.text("out/a.txt"), text);
         }
         assert_eq!(writer.names(), ["a.txt", "inner"], "nothing is left over");
-        fs::set_permissions(writer.0.path("out/a.txt"), fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(writer.0.path("out/a.txt"), fs::Permissions::from_mode(0o4640)).unwrap();
         writer.write("out/a.txt", b"third", None).unwrap();
         let mode = fs::metadata(writer.0.path("out/a.txt")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);

@@ -25,23 +25,28 @@ pub struct StoredModule {
     pub added_at: UnixMillis,
     /// The package that it came in, if somebody has signed that.
     pub package: Option<Vec<u8>>,
+    /// Whether it was never installed here, but came in a job's bundle: whoever made that wrote its manifest.
+    pub brought: bool,
 }
 
 impl SqliteStore {
     /// Adds a module, and says whether it was new. One that is there already stays as it is, with the manifest and the
-    /// configuration that came with it first; but a package takes the place of an older one.
+    /// configuration that came with it first; but one that is installed takes the place of one that was brought, and a package
+    /// that of an older one.
     pub fn put_module(
         &self,
         module: StoredModule,
         done: impl FnOnce(Result<bool, StoreError>) + Send + 'static,
     ) {
-        let StoredModule { hash, manifest, module, config, added_at, package } = module;
+        let StoredModule { hash, manifest, module, config, added_at, package, brought } = module;
         let lengths = [module.len(), manifest.len(), config.len(), package.as_ref().map_or(0, Vec::len)];
         let bytes = lengths.into_iter().fold(0, usize::saturating_add);
         self.ask(bytes, done, move |writing| {
             let added = writing.execute(
-                "INSERT INTO modules VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (hash) DO NOTHING",
-                (hash.as_slice(), &manifest, &module, &config, integer(added_at)),
+                "INSERT INTO modules (hash, manifest, module, config, added_at, brought) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+                 ON CONFLICT (hash) DO UPDATE SET manifest = excluded.manifest, config = excluded.config, brought = 0 \
+                 WHERE modules.brought AND NOT excluded.brought",
+                (hash.as_slice(), &manifest, &module, &config, integer(added_at), brought),
             )?;
             if let Some(package) = &package {
                 writing.execute(
@@ -87,7 +92,7 @@ impl StoreReader {
         self.read(|transaction| {
             transaction
                 .prepare_cached(
-                    "SELECT manifest, module, config, added_at, package \
+                    "SELECT manifest, module, config, added_at, package, brought \
                      FROM modules LEFT JOIN packages USING (hash) WHERE hash = ?1",
                 )?
                 .query_row([hash.as_slice()], |row| {
@@ -98,6 +103,7 @@ impl StoreReader {
                         config: row.get(2)?,
                         added_at: natural(row.get(3)?),
                         package: row.get(4)?,
+                        brought: row.get(5)?,
                     })
                 })
                 .optional()

@@ -13,7 +13,7 @@ use super::{OpenError, StoreError, folder, row::integer};
 /// `tohd`, in the header of the file.
 pub(super) const APPLICATION_ID: u32 = 0x746f_6864;
 /// The format that this build writes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Where the header of SQLite's files has the two, big-endian.
@@ -134,6 +134,8 @@ const MIGRATIONS: &[&str] = &[
         hash BLOB PRIMARY KEY,
         package BLOB NOT NULL
     ) STRICT;",
+    // Whether a module was never installed here, but came with a job.
+    "ALTER TABLE modules ADD COLUMN brought INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// What a file says that it is, by its header alone: a database of another application is not even opened.

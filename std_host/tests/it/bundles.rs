@@ -252,3 +252,50 @@ fn a_running_job_stays_on_its_module_where_the_new_one_can_not_take_its_state() 
         assert_eq!(block_on(job.wait()).state, JobState::Cancelled);
     }
 }
+
+/// The test extension with a section more, which does nothing but make it another module.
+fn another_version(folder: &Folder) -> std::path::PathBuf {
+    let root = crate::support::root().join("test-extension");
+    let mut module = std::fs::read(root.join("test_extension.wasm")).unwrap();
+    module.extend_from_slice(&[0, 2, 1, b'x']);
+    let manifest = std::fs::read_to_string(root.join("manifest.json")).unwrap();
+    folder.add_files("other", &manifest.replace("test_extension.wasm", "module.wasm"), &module)
+}
+
+#[test]
+fn a_module_that_a_bundle_brings_does_not_get_what_the_installed_one_has() {
+    let (here, folder) = (Data::new(), Folder::new());
+    let (job, manager) = half_way(&here, "tally", &json!({ "target": 3_000 }), 20);
+    let bundle = manager.export(job.id(), true).unwrap();
+    drop((job, manager));
+    let other = another_version(&folder);
+
+    let there = tempfile::tempdir().unwrap();
+    let open = || Manager::open(ManagerConfig { workers: 1, ..ManagerConfig::new(there.path()) }).unwrap();
+    let manager = open();
+    manager.add_extension(&other).unwrap();
+    let error = block_on(manager.import(&bundle, ImportOptions::default())).unwrap_err();
+    assert!(matches!(error, ImportError::Brought { .. }), "{error}");
+    assert!(manager.job(bundle.job_id).is_err(), "nothing was imported");
+    manager.remove_extension("test-extension").unwrap();
+
+    // Where none is installed it may run, with nothing that an operator gives; and no longer once one is.
+    let paused = ImportOptions { paused: true };
+    let imported = block_on(manager.import(&bundle, paused)).unwrap();
+    manager.add_extension(&other).unwrap();
+    drop((imported, manager));
+    let manager = open();
+    let imported = manager.job(bundle.job_id).unwrap();
+    let stored = manager.reader().module(&JobRecord::decode(&bundle.record).unwrap().module_hash);
+    assert!(stored.unwrap().unwrap().brought);
+    let error = block_on(manager.import(&Bundle { job_id: Uuid::new_v4(), ..bundle.clone() }, paused));
+    assert!(error.is_err());
+    drop((imported, manager));
+
+    // The operator installs that very version: now it is trusted.
+    let manager = open();
+    manager.add_extension(&crate::support::root().join("test-extension")).unwrap();
+    let imported = manager.job(bundle.job_id).unwrap();
+    block_on(imported.resume()).unwrap();
+    assert_eq!(block_on(imported.wait()).state, JobState::Completed);
+}

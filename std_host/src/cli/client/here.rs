@@ -66,8 +66,26 @@ pub(crate) fn make_private(data: &Path) -> Result<(), Problem> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(data).map_err(|error| unusable(data, &error))
+    builder.create(data).map_err(|error| unusable(data, &error))?;
+    warn_of_others(data);
+    Ok(())
 }
+
+/// Says so where others on this machine can read what is kept: somebody may have made the folder for that.
+#[cfg(unix)]
+fn warn_of_others(data: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(data).map(|found| found.permissions().mode() & 0o077);
+    if mode.is_ok_and(|others| others != 0) {
+        log::warn!(
+            "{0}: others on this machine can open it; `chmod 700 {0}` keeps it to its owner",
+            data.display()
+        );
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_of_others(_data: &Path) {}
 
 /// Whether a process has the store of a folder open for writing.
 fn is_in_use(data: &Path) -> bool {

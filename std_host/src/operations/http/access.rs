@@ -1,8 +1,9 @@
 use std::{
+    collections::HashMap,
     fmt, io,
     net::{IpAddr, ToSocketAddrs},
     str::FromStr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use super::{
     HttpError,
     address::{self, Network},
     client,
-    pattern::{HostPattern, PatternError},
+    pattern::{HostPattern, PatternError, Port},
     secret::Secret,
 };
 
@@ -92,7 +93,8 @@ pub(super) struct Inner {
     pub(super) most_bytes: usize,
     pub(super) places: Semaphore,
     lookup: Lookup,
-    client: OnceLock<Result<Client, String>>,
+    /// For each port, since what a name may lead to depends on it. There are as many as the manifest names, at most.
+    clients: Mutex<HashMap<Port, Client>>,
 }
 
 /// Finds the addresses of a name.
@@ -139,7 +141,7 @@ impl NetworkAccess {
             most_bytes,
             places: Semaphore::new(options.limits.at_a_time),
             lookup,
-            client: OnceLock::new(),
+            clients: Mutex::default(),
         })))
     }
 
@@ -205,28 +207,28 @@ impl Inner {
         }
         match host {
             Host::Domain(_) => Ok(()),
-            Host::Ipv4(address) => self.check_address(address.into()),
-            Host::Ipv6(address) => self.check_address(address.into()),
+            Host::Ipv4(address) => self.check_address(address.into(), Port::of(url)),
+            Host::Ipv6(address) => self.check_address(address.into(), Port::of(url)),
         }
     }
 
-    /// Refuses an address that is not public, unless the operator names it.
-    pub(super) fn check_address(&self, address: IpAddr) -> Result<(), HttpError> {
-        if address::is_public(address) || self.allowed.iter().any(|rule| rule.names(address)) {
+    /// Refuses an address that is not public, unless the operator names it, with the port that is asked for.
+    pub(super) fn check_address(&self, address: IpAddr, port: Port) -> Result<(), HttpError> {
+        if address::is_public(address) || self.allowed.iter().any(|rule| rule.names(address, port)) {
             Ok(())
         } else {
             Err(HttpError::Address(address))
         }
     }
 
-    /// The addresses of a name that may be connected to.
-    pub(super) async fn addresses(&self, name: String) -> Result<Vec<IpAddr>, HttpError> {
+    /// The addresses of a name that may be connected to, on this port.
+    pub(super) async fn addresses(&self, name: String, port: Port) -> Result<Vec<IpAddr>, HttpError> {
         let found = (self.lookup)(name.clone()).await;
         let found =
             found.map_err(|error| HttpError::Lookup { name: name.clone(), reason: error.to_string() })?;
         let first = found.first().copied();
         let allowed: Vec<IpAddr> =
-            found.into_iter().filter(|address| self.check_address(*address).is_ok()).collect();
+            found.into_iter().filter(|address| self.check_address(*address, port).is_ok()).collect();
         match first {
             None => Err(HttpError::Lookup { name, reason: "it has no address".to_owned() }),
             Some(address) if allowed.is_empty() => Err(HttpError::Address(address)),
@@ -234,10 +236,18 @@ impl Inner {
         }
     }
 
-    pub(super) fn client(self: &Arc<Self>) -> Result<Client, HttpError> {
-        // The resolver in it must not keep it.
-        let client = self.client.get_or_init(|| client::build(Arc::downgrade(self)));
-        client.clone().map_err(HttpError::Client)
+    /// The client for a URL that was checked.
+    pub(super) fn client(self: &Arc<Self>, url: &Url) -> Result<Client, HttpError> {
+        let port = Port::of(url);
+        // A thread that panicked while it held the lock left whole clients behind.
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&port) {
+            return Ok(client.clone());
+        }
+        // The resolver in it must not keep this.
+        let client = client::build(Arc::downgrade(self), port).map_err(HttpError::Client)?;
+        clients.insert(port, client.clone());
+        Ok(client)
     }
 }
 
@@ -252,12 +262,15 @@ impl NetworkRule {
         }
     }
 
-    /// Whether the operator names this very address, or its network.
-    fn names(&self, address: IpAddr) -> bool {
+    /// Whether the operator names this very address with this port, or its network.
+    fn names(&self, address: IpAddr, port: Port) -> bool {
         match &self.0 {
-            Rule::Pattern(pattern) => pattern
-                .address()
-                .is_some_and(|named| address::canonical(named) == address::canonical(address)),
+            Rule::Pattern(pattern) => {
+                pattern.is_on(port)
+                    && pattern
+                        .address()
+                        .is_some_and(|named| address::canonical(named) == address::canonical(address))
+            }
             Rule::Network(network) => network.contains(address),
         }
     }

@@ -15,7 +15,7 @@ use reqwest::{
 };
 use rustls::{ClientConfig, RootCertStore};
 
-use super::{HttpError, access::Inner};
+use super::{HttpError, access::Inner, pattern::Port};
 
 /// How long to wait for a connection, and how long one that is not used is kept.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -23,12 +23,12 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Connections to one host that are kept.
 const IDLE_CONNECTIONS: usize = 4;
 
-/// A client of one extension, whose connections are no other's. It follows no redirect, knows no proxy and no cookies, and
+/// A client of one extension for one port, whose connections are no other's. It follows no redirect, knows no proxy and no cookies, and
 /// takes bodies as they come, however they are packed.
-pub(super) fn build(access: Weak<Inner>) -> Result<Client, String> {
+pub(super) fn build(access: Weak<Inner>, port: Port) -> Result<Client, String> {
     Client::builder()
         .tls_backend_preconfigured(tls()?)
-        .dns_resolver(Resolver(access))
+        .dns_resolver(Resolver(access, port))
         .redirect(Policy::none())
         .referer(false)
         .no_proxy()
@@ -58,14 +58,14 @@ fn tls() -> Result<ClientConfig, String> {
 
 /// Gives only addresses that may be connected to: those are the ones that are, so that a name which changes its mind between
 /// a check and the connection gains nothing.
-struct Resolver(Weak<Inner>);
+struct Resolver(Weak<Inner>, Port);
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let access = self.0.clone();
+        let (access, port) = (self.0.clone(), self.1);
         async move {
             let access = access.upgrade().ok_or("the extension is gone")?;
-            let found = access.addresses(name.as_str().to_owned()).await.map_err(Refused)?;
+            let found = access.addresses(name.as_str().to_owned(), port).await.map_err(Refused)?;
             // The port 0 stands for the URL's.
             let found: Addrs = Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0)));
             Ok(found)

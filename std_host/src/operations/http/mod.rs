@@ -156,6 +156,7 @@ async fn fetch(
 
 /// An error with the URL that was asked for, and without anything secret.
 fn named(access: &Inner, url: &str, error: &HttpError) -> String {
+    let url = secret::hide_in_text(&access.secrets, url.to_owned());
     secret::hide_in_text(&access.secrets, format!("{}: {error}", shortened(url.as_bytes())))
 }
 
@@ -164,15 +165,21 @@ async fn go(access: &Arc<Inner>, mut request: Request) -> Result<Output, HttpErr
     let Ok(_place) = access.places.acquire().await else {
         return Err(HttpError::Client("the extension is gone".to_owned()));
     };
-    let client = access.client()?;
     for _ in 0..=access.limits.redirects {
         let mut headers = request.headers.clone();
         for secret in &access.secrets {
             if let Some(value) = secret.for_url(&request.url) {
                 headers.insert(secret.header().clone(), value.clone());
+                // Piece by piece, an echo of it could not be told.
+                for part in [header::RANGE, header::IF_RANGE] {
+                    headers.remove(part);
+                }
             }
         }
-        let sent = client.request(request.method.clone(), request.url.clone()).headers(headers);
+        let sent = access
+            .client(&request.url)?
+            .request(request.method.clone(), request.url.clone())
+            .headers(headers);
         let sent = if request.body.is_empty() { sent } else { sent.body(request.body.clone()) };
         let response = sent.send().await.map_err(client::failed)?;
         match redirect(&response) {
@@ -207,7 +214,9 @@ impl Request {
         location: &HeaderValue,
     ) -> Result<Self, HttpError> {
         let to = String::from_utf8_lossy(location.as_bytes()).into_owned();
-        let refused = |reason: String| HttpError::Redirect { to: shortened(to.as_bytes()), reason };
+        // Hidden before it is cut: of half a secret nobody would know that it is one.
+        let shown = shortened(secret::hide_in_text(&access.secrets, to.clone()).as_bytes());
+        let refused = |reason: String| HttpError::Redirect { to: shown.clone(), reason };
         // A backslash or a line break is no better in a path.
         let is_odd = to.contains(|c: char| c == '\\' || c.is_whitespace() || c.is_control());
         let url = if is_odd { None } else { self.url.join(&to).ok() };

@@ -50,6 +50,11 @@ impl HostPattern {
         host && url.scheme() == self.scheme.name() && url.port_or_known_default() == Some(self.port)
     }
 
+    /// Whether it is for URLs of this scheme and port.
+    pub(super) fn is_on(&self, port: Port) -> bool {
+        port == Port { encrypted: self.scheme == Scheme::Https, number: self.port }
+    }
+
     /// Whether some URL fits both.
     pub(super) fn meets(&self, other: &Self) -> bool {
         let is_name = |host: &Hosts| !matches!(host, Hosts::Exactly(Host::Ipv4(_) | Host::Ipv6(_)));
@@ -82,6 +87,20 @@ impl HostPattern {
                 Host::Ipv4(address) => address.is_loopback(),
                 Host::Ipv6(address) => address.is_loopback(),
             }
+    }
+}
+
+/// Where a URL leads on a host: its port, and whether what goes there is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Port {
+    encrypted: bool,
+    number: u16,
+}
+
+impl Port {
+    /// Of a URL by http or https, which always has a port.
+    pub(super) fn of(url: &Url) -> Self {
+        Self { encrypted: url.scheme() == "https", number: url.port_or_known_default().unwrap_or(0) }
     }
 }
 

@@ -16,6 +16,17 @@ const SILENCE = 45_000;
 const UNSEEN = 5_000;
 
 /**
+ * Whether the page was left, and may be kept to come back to: it stands still then, timers too, and must hold no connection.
+ */
+let isLeft = false;
+addEventListener("pagehide", () => {
+  isLeft = true;
+});
+addEventListener("pageshow", () => {
+  isLeft = false;
+});
+
+/**
  * Follows a stream until `signal`, until its event `end`, or until the server refuses it for good.
  *
  * `on.open(isResumed)` comes with each connection, `on.event({ id, name, data })` with each event, `on.lost(ms, error)` where
@@ -72,9 +83,10 @@ export function follow(path, on, signal) {
 
 /** Comes back once the page is seen. */
 function seen(signal) {
-  if (document.visibilityState === "visible") return null;
+  if (document.visibilityState === "visible" && !isLeft) return null;
   return new Promise((resolve) => {
     document.addEventListener("visibilitychange", resolve, { once: true, signal });
+    addEventListener("pageshow", resolve, { once: true, signal });
     signal.addEventListener("abort", resolve, { once: true });
   });
 }
@@ -91,6 +103,7 @@ class Sight {
       clearTimeout(this.#timer);
       if (document.visibilityState === "hidden") this.#timer = setTimeout(() => this.#unseen.abort(), UNSEEN);
     }, { signal: this.#ended.signal });
+    addEventListener("pagehide", () => this.#unseen.abort(), { signal: this.#ended.signal });
   }
 
   end() {

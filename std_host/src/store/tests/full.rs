@@ -90,6 +90,7 @@ fn every_kind_of_write_says_that_it_is_full() {
         config: "{}".to_owned(),
         added_at: 0,
         package: None,
+        brought: false,
     };
     assert!(is_full(&wait(&store, |done| store.put_module(module, done))));
     store.append_log(jobs[0], 1, LogLevel::Info, &"x".repeat(100_000));

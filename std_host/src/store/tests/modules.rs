@@ -8,6 +8,7 @@ fn module(hash: u8, text: &str) -> StoredModule {
         config: "null".to_owned(),
         added_at: 5,
         package: None,
+        brought: false,
     }
 }
 

@@ -127,7 +127,11 @@ fn a_name_that_leads_to_a_private_address_is_not_followed() {
 fn a_name_that_changes_its_mind_gains_nothing() {
     let server = Server::new(|_, stream| drop(stream.write_all(ok("reached").as_bytes())));
     let host = [format!("http://name.example:{}", server.port)];
-    let allow = [host[0].clone(), "http://127.0.0.1".to_owned()];
+    // The address is allowed with another port, which is none of the name's business.
+    let elsewhere = [host[0].clone(), "http://127.0.0.1".to_owned()];
+    let grants = with_lookup(&host, &elsewhere, names(&[&["127.0.0.1"]]).0, |_| {});
+    assert!(get(&grants, &format!("{}/", host[0])).unwrap_err().contains("which is not public"));
+    let allow = [host[0].clone(), format!("http://127.0.0.1:{}", server.port)];
     let (lookup, asked) = names(&[&["127.0.0.1"], &["10.0.0.1"]]);
     let grants = with_lookup(&host, &allow, lookup, |_| {});
     let url = format!("{}/", host[0]);
