@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Checkpoint, JobRecord, JournalEntry, Saved,
+    Checkpoint, JobRecord, JournalEntry, Recovery, Saved,
     sealed::{self, FormatError, Kind},
 };
 
@@ -74,6 +74,17 @@ impl Bundle {
         }
         JournalEntry::check_all(&bundle.journal)?;
         Ok(bundle)
+    }
+
+    /// Without the journal of a run that has had no effects: as [`Recovery::without_needless_journal`], for hosts that take
+    /// only small bundles. The job goes on alike; [`Extension::replay`](crate::Extension::replay) has nothing to show then.
+    #[must_use]
+    pub fn without_needless_journal(mut self) -> Self {
+        let recovery = Recovery::new(&self.saved()).map(Recovery::without_needless_journal);
+        if recovery.is_ok_and(|recovery| recovery.entries().is_empty()) {
+            self.journal.clear();
+        }
+        self
     }
 
     /// What a store would have of the job.

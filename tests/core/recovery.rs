@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use toehold::{
-    Checkpoint, Extension, Interrupt, JournalEntry, Limits, Outcome, Recovery, Registry, Saved, StartError,
-    Step,
+    Bundle, Checkpoint, Extension, Interrupt, JournalEntry, Limits, Outcome, Recovery, Registry, Saved,
+    StartError, Step,
 };
 
 use crate::{guests::*, world::*};
@@ -143,12 +143,19 @@ fn a_journal_is_dropped_only_where_no_recovery_needs_it() {
     let (world, entries) = cut_off(40);
     let lean = Recovery::new(&world.saved).unwrap().without_needless_journal();
     assert!(!entries.is_empty() && lean.entries() == entries, "it has effects");
+    let bundle = |world: &World| {
+        Bundle::new(Checkpoint::decode(&world.saved.newest).unwrap().job_id, world.saved.clone(), None)
+    };
+    assert_eq!(bundle(&world).without_needless_journal(), bundle(&world));
     let mut world = curious(&Limits::default());
     assert_eq!(world.run(300, || false), None);
     let whole = Recovery::new(&world.saved).unwrap();
     let lean = whole.clone().without_needless_journal();
     assert!(whole.entries().len() > 50 && lean.entries().is_empty());
     assert_eq!(lean.newest(), whole.newest());
+    let whole = bundle(&world);
+    let lean = whole.clone().without_needless_journal();
+    assert_eq!(lean, Bundle { journal: Vec::new(), ..whole });
 }
 
 #[test]

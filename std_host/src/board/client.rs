@@ -233,7 +233,7 @@ impl Board {
         let hint = if self.garbage > 0 {
             "what came is no text: is the baud rate right, and is it a board with Toehold?"
         } else {
-            "is the firmware running? is it the right port, and is the baud rate right?"
+            "is the firmware running? is it the right port, and does nobody else use it? is the baud rate right?"
         };
         BoardError::NoAnswer { port: self.port.clone(), within, hint }
     }

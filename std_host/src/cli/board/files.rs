@@ -71,7 +71,13 @@ pub(super) fn install(desk: &mut Desk, args: &InstallArgs) -> Result<Exit, Probl
         let bytes = file::read(&args.path, PACKAGE_BYTES, "a package")?;
         // What is no package need not go over the wire.
         Package::open(bytes.clone(), &Trust::Anyone)
-            .map_err(|error| Problem::new("bad_package", format!("{}: {error}", args.path.display())))?;
+            .map_err(|error| {
+                let message = format!(
+                    "{}: {error}; give the folder with {MANIFEST_FILE} and the module, or what `toehold extension pack` makes of it",
+                    args.path.display()
+                );
+                Problem::new("bad_package", message)
+            })?;
         bytes
     };
     let bar = transfer_bar(bytes.len());
@@ -117,9 +123,10 @@ pub(super) fn import(desk: &mut Desk, args: &ImportArgs) -> Result<Exit, Problem
     Ok(Exit::Completed)
 }
 
-/// Has the board take over a job. An extension in the bundle stays here: a board takes it only as a package.
+/// Has the board take over a job. An extension in the bundle stays here: a board takes it only as a package. So does a journal
+/// that nobody needs, which soon has more bytes than a board takes.
 pub(super) fn import_bundle(desk: &mut Desk, bundle: &Bundle, paused: bool) -> Result<(), Problem> {
-    let bytes = Bundle { extension: None, ..bundle.clone() }.encode();
+    let bytes = Bundle { extension: None, ..bundle.clone() }.without_needless_journal().encode();
     let bar = transfer_bar(bytes.len());
     let answer = desk.board.import(&bytes, paused, &mut |offset| told(bar.as_ref(), offset));
     done(bar);

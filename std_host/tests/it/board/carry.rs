@@ -76,6 +76,28 @@ fn a_job_goes_to_the_board_and_back_and_counts_every_item_once() {
     assert_eq!((desk.state(&id), here(&desk, &id).as_deref()), (None, Some("completed")));
 }
 
+/// A run of a server writes a journal without end, and a board takes bundles of 16 KiB. Without effects in it nobody needs it.
+#[test]
+fn a_job_whose_journal_is_larger_than_a_board_takes_goes_there_all_the_same() {
+    let (desk, _server) = both();
+    let id = desk.place.dispatch("counter", &json!({ "target": ENDLESS }));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    loop {
+        desk.place.ok(&["job", "export", &id, "-o", path, "--force"]);
+        let bundle = std::fs::read(path).unwrap();
+        if toehold::Bundle::decode(&bundle).unwrap().journal.len() > 16 << 10 {
+            break;
+        }
+    }
+    desk.place.ok(&["job", "pause", &id]);
+    let before = desk.place.status(&id)["report"]["items"].as_u64().unwrap();
+    desk.ok(&["send", &id]);
+    further(&desk, &id, before);
+    desk.ok(&["fetch", &id]);
+    assert_eq!(desk.state(&id), None);
+}
+
 #[test]
 fn without_a_server_it_waits_here() {
     let desk = Desk::installed();

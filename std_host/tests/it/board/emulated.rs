@@ -150,8 +150,7 @@ fn run<const BLOCKS: usize>(
             witness: Nobody,
         };
         let limits = Limits { module_bytes: 1 << 20, memory_bytes: 8 << 20, ..Limits::default() };
-        let config =
-            Config { limits, slice: 1, bundle_bytes: 1 << 20, trust: trust.clone(), ..Config::default() };
+        let config = Config { limits, slice: 1, trust: trust.clone(), ..Config::default() };
         let mut shell = Shell::<Desktop<BLOCKS>>::new(parts, config).unwrap();
         while !stop.load(Ordering::Relaxed) && !socket.borrow_mut().take_reset() {
             let may_turn = socket.borrow_mut().may_turn();
