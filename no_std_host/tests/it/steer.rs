@@ -116,6 +116,12 @@ fn a_job_that_waits_for_others_waits_also_while_the_store_holds_these_up() {
     assert_eq!(bench.status(&second, "state").as_deref(), Some("queued"));
     bench.wear_out_flash();
     bench.until(&first, "paused");
+    let reason = bench.status(&first, "reason").unwrap();
+    assert!(reason.contains("the flash can't erase at 0x") && reason.contains("may be worn out"), "{reason}");
+    let refused =
+        bench.install(&Package::pack(&Manifest::new("more").unwrap(), &wat::parse_str(JOBS).unwrap()));
+    assert!(refused.starts_with("err ") && refused.contains("may be worn out"), "{refused}");
+    assert!(bench.ok("ls").iter().any(|line| line.contains("id=jobs")), "the board goes on");
     bench.rounds(20);
     assert_eq!(bench.status(&second, "state").as_deref(), Some("queued"));
 }

@@ -300,9 +300,11 @@ impl Folder {
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut says = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        says.read_line(&mut line).unwrap();
-        assert!(line.starts_with("ready"), "{line}");
+        // It may say something about its folder first.
+        let mut said = String::new();
+        while !said.lines().any(|line| line.starts_with("ready")) {
+            assert_ne!(says.read_line(&mut said).unwrap(), 0, "{said}");
+        }
         Server { child, _says: says }
     }
 }
