@@ -118,7 +118,7 @@ pub use journal_entry::{CallDigest, Digest, JournalEntry};
 pub use limits::Limits;
 pub use manifest::{Library, Manifest, ManifestError, Permissions, RateLimits};
 pub use module::{Export, Import, LoadError, ModuleInfo};
-pub use package::{Package, PackageError, PackagedModule, Trust};
+pub use package::{Package, PackageError, Trust};
 pub use record::{JobRecord, JobState, LastWords, Priority, Sleep, UnixMillis};
 pub use recovery::Recovery;
 pub use registry::{JobContext, LOG_TAIL_LINES, Registry};

@@ -1,31 +1,25 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt, ops::Range};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Manifest,
+    Crc32, Manifest,
     sealed::{self, FormatError, Kind},
     signature::{PublicKey, Signature},
 };
 
-/// An extension in one file: its manifest and its module, with a checksum, and signed if its maker wants.
+/// An extension in one file: its manifest, the schemas of its configuration and states if it has any, and its module, with a
+/// checksum, and signed if its maker wants.
 ///
 /// The bytes are the same on every architecture; docs/package-format.md has each of them.
 #[derive(Clone, Debug)]
 pub struct Package {
     manifest: Manifest,
+    schemas: Vec<u8>,
+    module: Vec<u8>,
     signer: Option<PublicKey>,
-    module: PackagedModule,
-}
-
-/// A module that lies in a package. [`Extension::load`](crate::Extension::load) takes it as it is, so that a board need not
-/// hold it twice.
-#[derive(Clone, Debug)]
-pub struct PackagedModule {
-    package: Vec<u8>,
-    module: Range<usize>,
 }
 
 /// Whose packages a host takes.
@@ -56,52 +50,78 @@ pub enum PackageError {
     Manifest,
 }
 
-#[derive(Serialize, Deserialize)]
+/// Version 1, which knows no schemas.
+#[derive(Serialize)]
 struct Fields<'a> {
     signature: Option<Signature>,
-    #[serde(borrow)]
     manifest: &'a [u8],
-    #[serde(borrow)]
     module: &'a [u8],
 }
 
-const KIND: Kind = Kind { mark: b"top", name: "package", version: 1, longest: 64 << 20 };
+/// Version 2.
+#[derive(Serialize)]
+struct FieldsWithSchemas<'a> {
+    signature: Option<Signature>,
+    manifest: &'a [u8],
+    schemas: &'a [u8],
+    module: &'a [u8],
+}
+
+/// The version that knows schemas. Without any, version 1 is written, which older hosts read too.
+const WITH_SCHEMAS: u8 = 2;
+const KIND: Kind = Kind { mark: b"top", name: "package", version: WITH_SCHEMAS, longest: 64 << 20 };
+const KIND_1: Kind = Kind { version: 1, ..KIND };
 
 impl Package {
+    /// Bytes that the schemas of a package may have.
+    pub const SCHEMA_BYTES: usize = 1 << 20;
+
     /// The bytes of a package that nobody has signed.
+    ///
+    /// `schemas` is a JSON object with the keys `config_schema` and `state_schemas` of `manifest.json`, at most
+    /// [`Package::SCHEMA_BYTES`], or nothing. The core does not look into it.
     #[must_use]
-    pub fn pack(manifest: &Manifest, module: &[u8]) -> Vec<u8> {
-        let manifest = manifest_bytes(manifest);
-        sealed::seal(KIND, &Fields { signature: None, manifest: &manifest, module })
+    pub fn pack(manifest: &Manifest, schemas: &[u8], module: &[u8]) -> Vec<u8> {
+        seal(None, &manifest_bytes(manifest), schemas, module)
     }
 
-    /// The bytes of a package that this key has signed.
+    /// The bytes of a package that this key has signed. See [`Package::pack`].
     #[cfg(feature = "signatures")]
     #[must_use]
-    pub fn pack_signed(manifest: &Manifest, module: &[u8], key: &crate::SigningKey) -> Vec<u8> {
+    pub fn pack_signed(
+        manifest: &Manifest,
+        schemas: &[u8],
+        module: &[u8],
+        key: &crate::SigningKey,
+    ) -> Vec<u8> {
         let manifest = manifest_bytes(manifest);
-        let signature = Some(key.sign(&statement(&manifest, module)));
-        sealed::seal(KIND, &Fields { signature, manifest: &manifest, module })
+        let signature = key.sign(&statement(&manifest, schemas, module));
+        seal(Some(signature), &manifest, schemas, module)
     }
 
     /// Reads a package, and checks its signature before anything that it signs is parsed.
     ///
     /// # Errors
     /// [`PackageError`] says why it was refused.
-    pub fn open(bytes: Vec<u8>, trust: &Trust) -> Result<Self, PackageError> {
-        let (_, fields) = sealed::unseal(KIND, &bytes).map_err(PackageError::Format)?;
-        let Fields { signature, manifest, module } =
-            sealed::fields(KIND, fields).map_err(PackageError::Format)?;
-        check(signature.as_ref(), manifest, module, trust)?;
-        let parsed = match postcard::take_from_bytes::<Manifest>(manifest) {
-            Ok((manifest, [])) => manifest,
-            _ => return Err(PackageError::Manifest),
-        };
-        // Before it come the other fields, after it the checksum.
-        let end = bytes.len().saturating_sub(sealed::CHECKSUM_BYTES);
-        let range = end.saturating_sub(module.len())..end;
-        let signer = signature.map(|signature| signature.key());
-        Ok(Self { manifest: parsed, signer, module: PackagedModule { package: bytes, module: range } })
+    pub fn open(bytes: &[u8], trust: &Trust) -> Result<Self, PackageError> {
+        let mut read = |range| bytes.get(range).map(Vec::from).ok_or(DAMAGED);
+        Reader::new(bytes.len(), &mut read).package(trust, true)
+    }
+
+    /// The same from where there is no memory for all of it at once: takes one piece after the other, and drops the schemas, of
+    /// which it never holds more than a few hundred bytes.
+    ///
+    /// `read` gives the bytes of a range that lies within `length`. The largest that it is asked for is the module.
+    ///
+    /// # Errors
+    /// [`PackageError`] says why it was refused; or what `read` says.
+    #[inline(never)]
+    pub fn read<E: From<PackageError>>(
+        length: usize,
+        trust: &Trust,
+        read: &mut dyn FnMut(Range<usize>) -> Result<Vec<u8>, E>,
+    ) -> Result<Self, E> {
+        Reader::new(length, read).package(trust, false)
     }
 
     /// What the extension says of itself.
@@ -110,10 +130,16 @@ impl Package {
         &self.manifest
     }
 
+    /// The schemas as they were packed; empty if there are none, or they were dropped.
+    #[must_use]
+    pub fn schemas(&self) -> &[u8] {
+        &self.schemas
+    }
+
     /// The module's bytes.
     #[must_use]
     pub fn module(&self) -> &[u8] {
-        self.module.as_ref()
+        &self.module
     }
 
     /// Who signed it, if somebody did.
@@ -124,15 +150,16 @@ impl Package {
 
     /// Manifest and module, for [`Extension::load`](crate::Extension::load).
     #[must_use]
-    pub fn into_parts(self) -> (Manifest, PackagedModule) {
+    pub fn into_parts(self) -> (Manifest, Vec<u8>) {
         (self.manifest, self.module)
     }
 }
 
-impl AsRef<[u8]> for PackagedModule {
-    fn as_ref(&self) -> &[u8] {
-        self.package.get(self.module.clone()).unwrap_or_default()
+fn seal(signature: Option<Signature>, manifest: &[u8], schemas: &[u8], module: &[u8]) -> Vec<u8> {
+    if schemas.is_empty() {
+        return sealed::seal(KIND_1, &Fields { signature, manifest, module });
     }
+    sealed::seal(KIND, &FieldsWithSchemas { signature, manifest, schemas, module })
 }
 
 fn manifest_bytes(manifest: &Manifest) -> Vec<u8> {
@@ -140,39 +167,184 @@ fn manifest_bytes(manifest: &Manifest) -> Vec<u8> {
     postcard::to_extend(manifest, Vec::new()).unwrap_or_default()
 }
 
-/// What is signed: a name that nothing else has that may ever be signed with the same key, and a hash over the content.
-///
-/// The length in front keeps bytes from moving from the manifest into the module.
-fn statement(manifest: &[u8], module: &[u8]) -> [u8; STATEMENT_BYTES] {
-    let mut hash = Sha256::new();
-    hash.update((manifest.len() as u64).to_le_bytes());
-    hash.update(manifest);
-    hash.update(module);
-    let mut statement = [0; STATEMENT_BYTES];
-    let (domain, digest) = statement.split_at_mut(DOMAIN.len());
-    domain.copy_from_slice(DOMAIN);
-    digest.copy_from_slice(&hash.finalize());
-    statement
+const DAMAGED: PackageError = PackageError::Format(FormatError::Damaged { what: KIND.name });
+
+/// Takes a package one piece after the other: no more than it needs is in memory at a time.
+struct Reader<'r, E> {
+    read: &'r mut dyn FnMut(Range<usize>) -> Result<Vec<u8>, E>,
+    length: usize,
+    at: usize,
+    checksum: Crc32,
 }
 
-const DOMAIN: &[u8; 18] = b"toehold package 1\0";
-const STATEMENT_BYTES: usize = DOMAIN.len() + 32;
+/// What a length has at most, in postcard.
+const LENGTH_BYTES: usize = 5;
+/// Bytes of a piece of what is dropped.
+const PIECE_BYTES: usize = 256;
+
+impl<'r, E: From<PackageError>> Reader<'r, E> {
+    fn new(length: usize, read: &'r mut dyn FnMut(Range<usize>) -> Result<Vec<u8>, E>) -> Self {
+        Self { read, length, at: 0, checksum: Crc32::new() }
+    }
+
+    fn package(mut self, trust: &Trust, keeps_schemas: bool) -> Result<Package, E> {
+        let version = self.version()?;
+        let signature = self.signature()?;
+        let mut statement = signature.as_ref().map(|_| Statement::new(version));
+        let mut hash = |bytes: &[u8]| {
+            if let Some(statement) = &mut statement {
+                statement.0.update(bytes);
+            }
+        };
+
+        let bytes = self.count()?;
+        let manifest = self.take(bytes)?;
+        hash(&length(bytes));
+        hash(&manifest);
+        let mut schemas = Vec::new();
+        if version >= WITH_SCHEMAS {
+            let bytes = self.count()?;
+            if bytes > Package::SCHEMA_BYTES {
+                let what = "part of the package with the schemas";
+                let limit = Package::SCHEMA_BYTES;
+                return Err(PackageError::Format(FormatError::TooLarge { what, bytes, limit }).into());
+            }
+            // Who has none writes version 1, so that there is one way to write each package.
+            if bytes == 0 {
+                return Err(DAMAGED.into());
+            }
+            hash(&length(bytes));
+            if keeps_schemas {
+                schemas = self.take(bytes)?;
+                hash(&schemas);
+            } else {
+                let mut rest = bytes;
+                while rest > 0 {
+                    let piece = self.take(rest.min(PIECE_BYTES))?;
+                    hash(&piece);
+                    rest = rest.saturating_sub(piece.len());
+                }
+            }
+        }
+        let bytes = self.count()?;
+        if bytes != self.end().saturating_sub(self.at) {
+            return Err(DAMAGED.into());
+        }
+        let module = self.take(bytes)?;
+        hash(&module);
+
+        let end = self.end();
+        if (self.read)(end..self.length)? != self.checksum.finish().to_le_bytes() {
+            return Err(DAMAGED.into());
+        }
+        check(signature.as_ref(), statement, trust)?;
+        let Ok((manifest, [])) = postcard::take_from_bytes::<Manifest>(&manifest) else {
+            return Err(PackageError::Manifest.into());
+        };
+        let signer = signature.map(|signature| signature.key());
+        Ok(Package { manifest, schemas, module, signer })
+    }
+
+    /// Where the checksum begins.
+    fn end(&self) -> usize {
+        self.length.saturating_sub(sealed::CHECKSUM_BYTES)
+    }
+
+    fn version(&mut self) -> Result<u8, E> {
+        let head = (self.read)(0..self.length.min(KIND.mark.len() + 1))?;
+        let version = sealed::version(KIND, &head, self.length).map_err(PackageError::Format)?;
+        self.take(head.len())?;
+        Ok(version)
+    }
+
+    fn signature(&mut self) -> Result<Option<Signature>, E> {
+        match self.take(1)?.as_slice() {
+            [0] => Ok(None),
+            [1] => {
+                let bytes = self.take(Signature::BYTES)?;
+                Ok(Some(postcard::from_bytes(&bytes).map_err(|_| DAMAGED)?))
+            }
+            _ => Err(DAMAGED.into()),
+        }
+    }
+
+    /// The number of bytes that follow.
+    fn count(&mut self) -> Result<usize, E> {
+        let end = self.end().min(self.at.saturating_add(LENGTH_BYTES)).max(self.at);
+        let ahead = (self.read)(self.at..end)?;
+        let (count, rest) = postcard::take_from_bytes::<u32>(&ahead).map_err(|_| DAMAGED)?;
+        self.take(ahead.len().saturating_sub(rest.len()))?;
+        usize::try_from(count).map_err(|_| DAMAGED.into())
+    }
+
+    /// The next so many bytes.
+    fn take(&mut self, bytes: usize) -> Result<Vec<u8>, E> {
+        let end = self.at.checked_add(bytes).filter(|end| *end <= self.end()).ok_or(DAMAGED)?;
+        let taken = (self.read)(self.at..end)?;
+        // Whoever reads may have less than he said.
+        if taken.len() != bytes {
+            return Err(DAMAGED.into());
+        }
+        self.checksum.update(&taken);
+        self.at = end;
+        Ok(taken)
+    }
+}
+
+/// What is signed: a name that nothing else has that may ever be signed with the same key, and a hash over the content.
+struct Statement(Sha256, &'static [u8; DOMAIN_BYTES]);
+
+const DOMAIN_BYTES: usize = 18;
+const STATEMENT_BYTES: usize = DOMAIN_BYTES + 32;
+
+impl Statement {
+    fn new(version: u8) -> Self {
+        let domain = if version >= WITH_SCHEMAS { b"toehold package 2\0" } else { b"toehold package 1\0" };
+        Self(Sha256::new(), domain)
+    }
+
+    fn finish(self) -> [u8; STATEMENT_BYTES] {
+        let mut statement = [0; STATEMENT_BYTES];
+        let (domain, digest) = statement.split_at_mut(DOMAIN_BYTES);
+        domain.copy_from_slice(self.1);
+        digest.copy_from_slice(&self.0.finalize());
+        statement
+    }
+}
+
+/// A length in front keeps bytes from moving from one field into the next.
+fn length(bytes: usize) -> [u8; 8] {
+    (bytes as u64).to_le_bytes()
+}
+
+#[cfg(feature = "signatures")]
+fn statement(manifest: &[u8], schemas: &[u8], module: &[u8]) -> [u8; STATEMENT_BYTES] {
+    let mut statement = Statement::new(if schemas.is_empty() { KIND_1.version } else { WITH_SCHEMAS });
+    let hash = &mut statement.0;
+    hash.update(length(manifest.len()));
+    hash.update(manifest);
+    if !schemas.is_empty() {
+        hash.update(length(schemas.len()));
+        hash.update(schemas);
+    }
+    hash.update(module);
+    statement.finish()
+}
 
 fn check(
     signature: Option<&Signature>,
-    manifest: &[u8],
-    module: &[u8],
+    statement: Option<Statement>,
     trust: &Trust,
 ) -> Result<(), PackageError> {
-    let signature = match (signature, trust) {
+    let (signature, statement) = match (signature.zip(statement), trust) {
         (None, Trust::Anyone) => return Ok(()),
         (None, Trust::Signed(_)) => return Err(PackageError::Unsigned),
-        (Some(signature), Trust::Signed(keys)) if !keys.contains(&signature.key()) => {
+        (Some((signature, _)), Trust::Signed(keys)) if !keys.contains(&signature.key()) => {
             return Err(PackageError::Untrusted(signature.key()));
         }
-        (Some(signature), _) => signature,
+        (Some(signed), _) => signed,
     };
-    match (signature.verify(&statement(manifest, module)), trust) {
+    match (signature.verify(&statement.finish()), trust) {
         (Some(true), _) | (None, Trust::Anyone) => Ok(()),
         (Some(false), _) => Err(PackageError::Forged(signature.key())),
         (None, Trust::Signed(_)) => Err(PackageError::NoSignatures),
@@ -211,78 +383,4 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn manifest() -> Manifest {
-        Manifest::new("example").unwrap()
-    }
-
-    #[test]
-    fn what_was_packed_comes_out() {
-        let package = Package::open(Package::pack(&manifest(), b"\0asm"), &Trust::Anyone).unwrap();
-        assert_eq!((package.manifest(), package.module()), (&manifest(), b"\0asm".as_slice()));
-        assert_eq!(package.signer(), None);
-        let (_, module) = package.into_parts();
-        assert_eq!(module.as_ref(), b"\0asm");
-    }
-
-    #[test]
-    fn every_damage_is_seen() {
-        let good = Package::pack(&manifest(), b"\0asm");
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            bad[at] ^= 4;
-            assert!(matches!(Package::open(bad, &Trust::Anyone), Err(PackageError::Format(_))), "byte {at}");
-            assert!(Package::open(good[..at].to_vec(), &Trust::Anyone).is_err(), "cut at {at}");
-        }
-    }
-
-    #[test]
-    fn a_host_with_keys_refuses_what_nobody_signed() {
-        let trust = Trust::Signed(Vec::new());
-        let unsigned = Package::pack(&manifest(), b"\0asm");
-        assert_eq!(Package::open(unsigned, &trust).unwrap_err(), PackageError::Unsigned);
-    }
-
-    #[cfg(feature = "signatures")]
-    mod signed {
-        use alloc::vec;
-
-        use super::*;
-        use crate::SigningKey;
-
-        #[test]
-        fn only_keys_that_are_trusted_open_it() {
-            let (ours, theirs) = (SigningKey::from_seed(&[1; 32]), SigningKey::from_seed(&[2; 32]));
-            let bytes = Package::pack_signed(&manifest(), b"\0asm", &ours);
-            let trust = |key: &SigningKey| Trust::Signed(vec![key.public_key()]);
-            let opened = Package::open(bytes.clone(), &trust(&ours)).unwrap();
-            assert_eq!(opened.signer(), Some(&ours.public_key()));
-            assert!(Package::open(bytes.clone(), &Trust::Anyone).is_ok());
-            let refused = Package::open(bytes, &trust(&theirs)).unwrap_err();
-            assert_eq!(refused, PackageError::Untrusted(ours.public_key()));
-        }
-
-        #[test]
-        fn what_was_changed_after_signing_is_refused_before_it_is_parsed() {
-            let key = SigningKey::from_seed(&[1; 32]);
-            let manifest = manifest_bytes(&manifest());
-            let signature = || Some(key.sign(&statement(&manifest, b"\0asm")));
-            let seal = |manifest: &[u8], module: &[u8]| {
-                sealed::seal(KIND, &Fields { signature: signature(), manifest, module })
-            };
-            for bad in [seal(b"no manifest", b"\0asm"), seal(&manifest, b"\0asn"), seal(&manifest, b"")] {
-                for trust in [Trust::Anyone, Trust::Signed(vec![key.public_key()])] {
-                    let error = Package::open(bad.clone(), &trust).unwrap_err();
-                    assert_eq!(error, PackageError::Forged(key.public_key()));
-                }
-            }
-        }
-
-        #[test]
-        fn no_byte_moves_from_the_manifest_into_the_module() {
-            assert_ne!(statement(b"ab", b"c"), statement(b"a", b"bc"));
-        }
-    }
-}
+mod tests;

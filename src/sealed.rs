@@ -71,25 +71,30 @@ pub(crate) fn seal(kind: Kind, fields: &impl Serialize) -> Vec<u8> {
 
 /// The version that bytes were sealed with, and their fields, which are undamaged.
 pub(crate) fn unseal(kind: Kind, bytes: &[u8]) -> Result<(u8, &[u8]), FormatError> {
-    let what = kind.name;
-    let foreign = FormatError::Foreign { expected: what };
-    let version = match bytes.strip_prefix(kind.mark) {
-        Some([version, ..]) => *version,
-        _ => return Err(foreign),
-    };
-    if version > kind.version {
-        return Err(FormatError::Newer { what, found: version, newest: kind.version });
-    }
-    if bytes.len() > kind.longest {
-        return Err(FormatError::TooLarge { what, bytes: bytes.len(), limit: kind.longest });
-    }
-    let damaged = FormatError::Damaged { what };
+    let version = version(kind, bytes, bytes.len())?;
+    let damaged = FormatError::Damaged { what: kind.name };
     let Some((covered, checksum)) = bytes.split_last_chunk::<CHECKSUM_BYTES>() else { return Err(damaged) };
     let header = kind.mark.len() + VERSION_BYTES;
     if Crc32::of(covered).to_le_bytes() != *checksum {
         return Err(damaged);
     }
     covered.get(header..).map(|fields| (version, fields)).ok_or(damaged)
+}
+
+/// The version that so many bytes, which begin with these, were sealed with. Refuses what is too long or too new.
+pub(crate) fn version(kind: Kind, bytes: &[u8], length: usize) -> Result<u8, FormatError> {
+    let what = kind.name;
+    let version = match bytes.strip_prefix(kind.mark) {
+        Some([version, ..]) => *version,
+        _ => return Err(FormatError::Foreign { expected: what }),
+    };
+    if version > kind.version {
+        return Err(FormatError::Newer { what, found: version, newest: kind.version });
+    }
+    if length > kind.longest {
+        return Err(FormatError::TooLarge { what, bytes: length, limit: kind.longest });
+    }
+    Ok(version)
 }
 
 /// All of `fields` as a `T`.

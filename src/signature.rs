@@ -50,6 +50,9 @@ pub(crate) struct Signature {
 }
 
 impl Signature {
+    /// Bytes of it in postcard, which gives arrays no length.
+    pub(crate) const BYTES: usize = 3 * 32;
+
     pub(crate) fn key(&self) -> PublicKey {
         self.key
     }

@@ -23,7 +23,7 @@ pub fn manifest(data: &[u8]) {
     let _ = permissions.allow_library(Some(Uuid::nil()));
     let Ok(written) = serde_json::to_vec(&read) else { panic!("it can't be written: {read:?}") };
     assert_eq!(serde_json::from_slice::<Manifest>(&written).ok().as_ref(), Some(&read), "as JSON");
-    let package = Package::open(Package::pack(&read, b"module"), &Trust::Anyone);
+    let package = Package::open(&Package::pack(&read, b"", b"module"), &Trust::Anyone);
     let Ok(package) = package else { panic!("packed it can't be opened: {package:?}") };
     assert_eq!((package.manifest(), package.module()), (&read, b"module".as_slice()), "in a package");
 }

@@ -71,7 +71,9 @@ impl<B: Board> Shell<B> {
             Command::Cancel(name) => self.steer(name, Self::cancel),
             Command::Remove(name) if self.is_installed(name)? => self.remove_extension(name).map(|()| done()),
             Command::Remove(name) => self.steer(name, Self::remove_job),
-            Command::Install { bytes, checksum } => self.begin_install(bytes, checksum).map(|()| None),
+            Command::Install { bytes, checksum, schemas } => {
+                self.begin_install(bytes, checksum, schemas).map(|()| None)
+            }
             Command::Export(name) => {
                 let id = self.find(name)?;
                 self.export(id).map(Some)

@@ -1,4 +1,5 @@
 use alloc::{string::String, vec::Vec};
+use core::ops::Range;
 
 use toehold::Store;
 
@@ -14,11 +15,11 @@ pub trait Depot: Store {
     /// Whatever keeps the flash from being read.
     fn packages(&mut self) -> Result<Vec<PackageFile>, Self::Error>;
 
-    /// The bytes of a package; `None` if none with this id is installed.
+    /// Those of a package's bytes that are in the range; fewer if it ends before. `None` if none with this id is installed.
     ///
     /// # Errors
-    /// Whatever keeps the flash from being read.
-    fn read_package(&mut self, id: &str) -> Result<Option<Vec<u8>>, Self::Error>;
+    /// Whatever keeps the flash from being read, and that there is no memory for so many.
+    fn read_package(&mut self, id: &str, range: Range<usize>) -> Result<Option<Vec<u8>>, Self::Error>;
 
     /// Begins a package, in the place of another one that was begun.
     ///
@@ -32,11 +33,11 @@ pub trait Depot: Store {
     /// Whatever keeps the flash from being written: it is full, worn.
     fn write_package(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
 
-    /// All that was written of the package that was begun.
+    /// As [`Depot::read_package`], of what was written of the package that was begun.
     ///
     /// # Errors
-    /// Whatever keeps the flash from being read.
-    fn begun_package(&mut self) -> Result<Vec<u8>, Self::Error>;
+    /// As there, and whatever keeps the flash from being written.
+    fn read_begun_package(&mut self, range: Range<usize>) -> Result<Vec<u8>, Self::Error>;
 
     /// Installs the package that was begun, in the place of one with this id.
     ///

@@ -1,11 +1,12 @@
 //! The mounted file system, and what the store needs of it.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use littlefs2::{
     driver::Storage,
     fs::Filesystem,
-    io::{self, Error, Write},
+    io::{self, Error, SeekFrom, Write},
     path,
     path::Path,
 };
@@ -93,10 +94,18 @@ impl<'d, 'm, S: Storage> Disk<'d, 'm, S> {
 
     /// All of a file; `None` if there is none.
     pub(crate) fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Trouble> {
+        self.read_range(path, 0..usize::MAX)
+    }
+
+    /// Those bytes of a file that are in the range; `None` if there is no file.
+    pub(crate) fn read_range(&self, path: &Path, range: Range<usize>) -> Result<Option<Vec<u8>>, Trouble> {
         let mut length = 0;
         let read = self.fs.open_file_and_then(path, |file| {
-            length = file.len()?;
+            let end = range.end.min(file.len()?);
+            length = end.saturating_sub(range.start);
             let Ok(mut bytes) = zeros(length) else { return Err(Error::NO_MEMORY) };
+            let start = u32::try_from(range.start).ok().filter(|_| length > 0);
+            file.seek(SeekFrom::Start(start.unwrap_or_default()))?;
             let got = file.read(&mut bytes)?;
             bytes.truncate(got);
             Ok(bytes)

@@ -5,8 +5,9 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
+use core::ops::Range;
 
-use toehold::{Extension, LoadError, Manifest, Package, PackagedModule, console::LineWriter};
+use toehold::{Extension, LoadError, Manifest, Package, PackageError, Trust, console::LineWriter};
 
 use crate::{Board, Depot, Doing, Shell, Witness, steer::Refusal};
 
@@ -27,6 +28,63 @@ pub(crate) struct NotLoaded {
 impl From<NotLoaded> for Refusal {
     fn from(error: NotLoaded) -> Self {
         Self { code: error.code, text: error.text }
+    }
+}
+
+impl From<PackageError> for NotLoaded {
+    fn from(error: PackageError) -> Self {
+        Self { code: "package", text: error.to_string(), may_pass: false }
+    }
+}
+
+impl NotLoaded {
+    fn flash(error: impl ToString) -> Self {
+        Self { code: "flash", text: error.to_string(), may_pass: false }
+    }
+}
+
+/// Bytes of a piece of a package that are looked for before they are taken.
+const MANY_BYTES: usize = 1 << 10;
+
+/// Reads a package piece by piece. Its schemas stay where they are: nobody looks at them here.
+fn read(
+    length: usize,
+    trust: &Trust,
+    room: &Room,
+    piece: &mut dyn FnMut(Range<usize>) -> Result<Vec<u8>, NotLoaded>,
+) -> Result<Package, NotLoaded> {
+    let read = Package::read(length, trust, &mut |range: Range<usize>| {
+        if range.len() >= MANY_BYTES {
+            room.check(range.len())?;
+        }
+        piece(range)
+    })?;
+    // What was read is counted among what is needed.
+    room.check(read.module().len())?;
+    Ok(read)
+}
+
+/// The memory for a package.
+pub(crate) struct Room {
+    free: usize,
+    total: usize,
+    /// It is to be loaded, and not only to be looked at.
+    loads: bool,
+}
+
+impl Room {
+    /// Whether there is enough for a package of which so many bytes are not schemas.
+    pub(crate) fn check(&self, bytes: usize) -> Result<(), NotLoaded> {
+        let times = if self.loads { BYTES_FOR_EACH } else { 1 };
+        let need = bytes.saturating_mul(times).saturating_add(BYTES_BESIDES);
+        let Self { free, total, .. } = self;
+        if need <= *free {
+            return Ok(());
+        }
+        let text = format!(
+            "a package of {bytes} bytes needs about {need} bytes of memory to load; {free} of {total} are free"
+        );
+        Err(NotLoaded { code: "memory", text, may_pass: true })
     }
 }
 
@@ -52,24 +110,48 @@ impl<B: Board> Shell<B> {
 
     /// The package with this id, from the store.
     #[inline(never)]
-    fn open(&mut self, id: &str) -> Result<(Manifest, PackagedModule), NotLoaded> {
-        let not = |code, text: String| NotLoaded { code, text, may_pass: false };
-        let installed = self.store.packages().map_err(|error| not("flash", error.to_string()))?;
+    fn open(&mut self, id: &str) -> Result<(Manifest, Vec<u8>), NotLoaded> {
+        let installed = self.store.packages().map_err(NotLoaded::flash)?;
         let Some(file) = installed.iter().find(|file| file.id == id) else {
             let known: Vec<&str> = installed.iter().map(|file| file.id.as_str()).collect();
             let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
-            return Err(not(
-                "unknown_extension",
-                format!("extension {id} is not installed; there is {known}"),
-            ));
+            let text = format!("extension {id} is not installed; there is {known}");
+            return Err(NotLoaded { code: "unknown_extension", text, may_pass: false });
         };
-        self.room_for(file.bytes, 0).map_err(|text| NotLoaded { code: "memory", text, may_pass: true })?;
-        let bytes = self.store.read_package(id).map_err(|error| not("flash", error.to_string()))?;
-        let bytes =
-            bytes.ok_or_else(|| not("unknown_extension", format!("extension {id} is not installed")))?;
-        // Again, since it was installed: keys may have been taken from the list.
-        let package = Package::open(bytes, &self.config.trust);
-        Ok(package.map_err(|error| not("package", format!("extension {id}: {error}")))?.into_parts())
+        // Its signature again, since it was installed: keys may have been taken from the list.
+        let package = self.read_installed(id, file.bytes, true).map_err(|error| match error.code {
+            "package" => NotLoaded { text: format!("extension {id}: {}", error.text), ..error },
+            _ => error,
+        });
+        Ok(package?.into_parts())
+    }
+
+    #[inline(never)]
+    fn read_installed(&mut self, id: &str, bytes: usize, loads: bool) -> Result<Package, NotLoaded> {
+        let room = self.room(loads);
+        let Self { store, config, .. } = self;
+        read(bytes, &config.trust, &room, &mut |range| {
+            let piece = store.read_package(id, range).map_err(NotLoaded::flash)?;
+            piece.ok_or_else(|| NotLoaded {
+                code: "unknown_extension",
+                text: format!("extension {id} is not installed"),
+                may_pass: false,
+            })
+        })
+    }
+
+    #[inline(never)]
+    fn read_begun(&mut self, bytes: usize) -> Result<Package, NotLoaded> {
+        let room = self.room(true);
+        let Self { store, config, .. } = self;
+        read(bytes, &config.trust, &room, &mut |range| {
+            store.read_begun_package(range).map_err(NotLoaded::flash)
+        })
+    }
+
+    /// The memory that there is for a package, to be loaded or only looked at.
+    pub(crate) fn room(&self, loads: bool) -> Room {
+        Room { free: self.free_memory(), total: crate::Memory::total(&self.memory), loads }
     }
 
     /// Drops the extensions that no job in memory has.
@@ -85,20 +167,7 @@ impl<B: Board> Shell<B> {
         }
     }
 
-    /// Whether a package of so many bytes can be loaded now, of which so many are in memory already.
-    pub(crate) fn room_for(&self, package_bytes: usize, there: usize) -> Result<(), String> {
-        let need = package_bytes.saturating_mul(BYTES_FOR_EACH).saturating_add(BYTES_BESIDES);
-        let free = self.free_memory().saturating_add(there);
-        if need <= free {
-            return Ok(());
-        }
-        let total = crate::Memory::total(&self.memory);
-        Err(format!(
-            "a package of {package_bytes} bytes needs about {need} bytes of memory to load; {free} of {total} are free"
-        ))
-    }
-
-    fn compile(&self, manifest: Manifest, module: PackagedModule) -> Result<Extension, LoadError> {
+    fn compile(&self, manifest: Manifest, module: Vec<u8>) -> Result<Extension, LoadError> {
         let limits = &self.config.limits;
         if let Some(compile) = self.config.compile {
             return Extension::load_unvalidated(manifest, module, limits, compile);
@@ -113,16 +182,12 @@ impl<B: Board> Shell<B> {
 
     /// Tries the package that was begun, and installs it.
     #[inline(never)]
-    pub(crate) fn install(&mut self) -> Result<LineWriter, Refusal> {
-        let bytes = self.store.begun_package().map_err(|error| Self::flash(&error))?;
-        let size = bytes.len();
-        let package =
-            Package::open(bytes, &self.config.trust).map_err(|error| Refusal::new("package", error))?;
+    pub(crate) fn install(&mut self, size: usize) -> Result<LineWriter, Refusal> {
+        self.drop_extensions();
+        let package = self.read_begun(size)?;
         let id = String::from(package.manifest().id());
         let (manifest, module) = package.into_parts();
         let hash_before = self.busy_with(&id);
-        self.drop_extensions();
-        self.room_for(size, size).map_err(|text| Refusal::new("memory", text))?;
         self.witness.note(Doing::Install);
         let loaded = self.compile(manifest, module);
         self.witness.note(Doing::Idle);
@@ -183,19 +248,13 @@ impl<B: Board> Shell<B> {
         let files = self.store.packages().map_err(|error| Self::flash(&error))?;
         for file in &files {
             let line = LineWriter::new("- extension").field("id", &file.id).field("bytes", file.bytes);
-            let line = if file.bytes < self.free_memory() {
-                match self.store.read_package(&file.id) {
-                    Ok(Some(bytes)) => match Package::open(bytes, &self.config.trust) {
-                        Ok(package) => line
-                            .field("version", package.manifest().version())
-                            .maybe("signer", package.signer()),
-                        Err(error) => line.field("refused", error),
-                    },
-                    Ok(None) => line,
-                    Err(error) => line.field("refused", error),
+            let line = match self.read_installed(&file.id, file.bytes, false) {
+                Ok(package) => {
+                    line.field("version", package.manifest().version()).maybe("signer", package.signer())
                 }
-            } else {
-                line
+                // There may be later.
+                Err(error) if error.may_pass => line,
+                Err(error) => line.field("refused", error.text),
             };
             let jobs = self.extensions.get(&file.id).map(|extension| {
                 let names: Vec<&str> = extension.jobs().iter().map(|job| job.name.as_str()).collect();

@@ -2,6 +2,7 @@
 //! of their own.
 
 use alloc::{string::String, vec::Vec};
+use core::ops::Range;
 
 use embedded_storage::nor_flash::NorFlash;
 use littlefs2::{
@@ -39,10 +40,10 @@ impl<F: NorFlash + 'static, const BLOCKS: usize> Depot for FlashStore<F, BLOCKS>
         self.disk.with(|disk| disk.packages())
     }
 
-    fn read_package(&mut self, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    fn read_package(&mut self, id: &str, range: Range<usize>) -> Result<Option<Vec<u8>>, StoreError> {
         let Ok(path) = package_path(id) else { return Ok(None) };
         self.sweep();
-        self.disk.with(move |disk| disk.read(&path))
+        self.disk.with(move |disk| disk.read_range(&path, range))
     }
 
     fn begin_package(&mut self) -> Result<(), StoreError> {
@@ -72,11 +73,11 @@ impl<F: NorFlash + 'static, const BLOCKS: usize> Depot for FlashStore<F, BLOCKS>
         Ok(())
     }
 
-    fn begun_package(&mut self) -> Result<Vec<u8>, StoreError> {
+    fn read_begun_package(&mut self, range: Range<usize>) -> Result<Vec<u8>, StoreError> {
         let mut install = self.install.take().ok_or(StoreError::NotInstalling)?;
         self.flush(&mut install)?;
         self.install = Some(install);
-        let read = self.disk.with(|disk| disk.read(NEW))?;
+        let read = self.disk.with(|disk| disk.read_range(NEW, range))?;
         read.ok_or(StoreError::NotInstalling)
     }
 

@@ -37,12 +37,13 @@ const TRIES: u32 = 10;
 
 impl<B: Board> Shell<B> {
     #[inline(never)]
-    pub(crate) fn begin_install(&mut self, bytes: u32, checksum: u32) -> Result<(), Refusal> {
+    pub(crate) fn begin_install(&mut self, bytes: u32, checksum: u32, schemas: u32) -> Result<(), Refusal> {
         let size = bytes as usize;
         if size == 0 {
             return Err(Refusal::new("package", "a package of 0 bytes is none"));
         }
-        self.room_for(size, 0).map_err(|text| Refusal::new("memory", text))?;
+        // Nobody looks at schemas here. Whether it was true that they are so long shows once the package is here.
+        self.room(true).check(size.saturating_sub(schemas as usize))?;
         self.store.begin_package().map_err(|error| Self::flash(&error))?;
         self.begin_transfer(Kind::Package, size, checksum);
         Ok(())
@@ -158,7 +159,7 @@ impl<B: Board> Shell<B> {
         match transfer.kind {
             Kind::Bundle { bytes, paused } => whole.and_then(|()| self.import(bytes, paused)),
             Kind::Package => {
-                let installed = whole.and_then(|()| self.install());
+                let installed = whole.and_then(|()| self.install(transfer.bytes));
                 if installed.is_err() {
                     // It is gone after the next start in any case.
                     let _ = self.store.abort_package();

@@ -39,12 +39,14 @@ pub enum Command<'a> {
     Cancel(&'a str),
     /// `remove JOB|EXTENSION`: forgets a job that has ended, or an extension that has no job.
     Remove(&'a str),
-    /// `install BYTES CRC32`: a package, whose data follows as the board asks for it.
+    /// `install BYTES CRC32 [SCHEMAS]`: a package, whose data follows as the board asks for it.
     Install {
         /// Bytes of the package.
         bytes: u32,
         /// CRC-32 over all of them.
         checksum: u32,
+        /// How many of its bytes are schemas, which the board need not have room for: 0 if that is not known.
+        schemas: u32,
     },
     /// `export JOB`: all that there is of a job, as a bundle.
     Export(&'a str),
@@ -92,7 +94,7 @@ const USAGE: [(&str, &str); 14] = [
     ("resume JOB", "have it go on"),
     ("cancel JOB", "end it for good"),
     ("remove JOB|EXTENSION", "forget a job that has ended, or an extension without jobs"),
-    ("install BYTES CRC32", "a package: data follows"),
+    ("install BYTES CRC32 [SCHEMAS]", "a package: data follows"),
     ("export JOB", "a job as a bundle"),
     ("import BYTES CRC32 [paused]", "a bundle: data follows"),
     ("abort", "no more data follows"),
@@ -144,8 +146,12 @@ impl<'a> Command<'a> {
             "export" => one(word, rest).map(Self::Export),
             "run" => run(rest).ok_or_else(|| usage(word)),
             "install" => match sizes(rest) {
-                Some((bytes, checksum, "")) => Ok(Self::Install { bytes, checksum }),
-                _ => Err(usage(word)),
+                Some((bytes, checksum, "")) => Ok(Self::Install { bytes, checksum, schemas: 0 }),
+                Some((bytes, checksum, rest)) => match rest.parse() {
+                    Ok(schemas) => Ok(Self::Install { bytes, checksum, schemas }),
+                    Err(_) => Err(usage(word)),
+                },
+                None => Err(usage(word)),
             },
             "import" => match sizes(rest) {
                 Some((bytes, checksum, rest @ ("" | "paused"))) => {
@@ -224,7 +230,10 @@ impl fmt::Display for Command<'_> {
             Self::Resume(job) => write!(f, "resume {job}"),
             Self::Cancel(job) => write!(f, "cancel {job}"),
             Self::Remove(name) => write!(f, "remove {name}"),
-            Self::Install { bytes, checksum } => write!(f, "install {bytes} {checksum:08x}"),
+            Self::Install { bytes, checksum, schemas: 0 } => write!(f, "install {bytes} {checksum:08x}"),
+            Self::Install { bytes, checksum, schemas } => {
+                write!(f, "install {bytes} {checksum:08x} {schemas}")
+            }
             Self::Export(job) => write!(f, "export {job}"),
             Self::Import { bytes, checksum, paused } => {
                 write!(f, "import {bytes} {checksum:08x}{}", if *paused { " paused" } else { "" })
@@ -275,7 +284,8 @@ mod tests {
             Command::Resume("1f"),
             Command::Cancel("1f"),
             Command::Remove("test-extension"),
-            Command::Install { bytes: 20_480, checksum: 0xab },
+            Command::Install { bytes: 20_480, checksum: 0xab, schemas: 0 },
+            Command::Install { bytes: 20_480, checksum: 0xab, schemas: 700 },
             Command::Export("1f"),
             Command::Import { bytes: 1, checksum: u32::MAX, paused: false },
             Command::Import { bytes: 1, checksum: 0, paused: true },
@@ -314,7 +324,9 @@ mod tests {
         }
         assert_eq!(Command::parse("sudo"), Err(CommandError::Unknown("sudo")));
         assert_eq!(Command::parse(""), Err(CommandError::Unknown("")));
-        assert!(matches!(Command::parse("install many 00"), Err(CommandError::Usage(_))));
+        for wrong in ["install many 00", "install 1", "install 1 0 x", "install 1 0 -1", "install 1 0 1 1"] {
+            assert!(matches!(Command::parse(wrong), Err(CommandError::Usage(_))), "{wrong}");
+        }
         assert!(matches!(Command::parse("run a:b priority=urgent"), Err(CommandError::Usage(_))));
         assert_eq!(Command::parse(": 0 00000000 AA"), Ok(Command::Data(None)));
     }

@@ -15,6 +15,11 @@ fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/1").join(name)
 }
 
+/// Of formats that have a version 2.
+fn fixture_2(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/2").join(name)
+}
+
 fn report() -> Report {
     Report {
         progress: Some(Progress {
@@ -130,8 +135,8 @@ fn manifest() -> Manifest {
 #[test]
 fn packages_of_version_1_are_read_and_written_the_same() {
     let bytes = fs::read(fixture("package")).unwrap();
-    assert_eq!(Package::pack(&manifest(), b"\0asm"), bytes);
-    let package = Package::open(bytes, &Trust::Anyone).unwrap();
+    assert_eq!(Package::pack(&manifest(), b"", b"\0asm"), bytes);
+    let package = Package::open(&bytes, &Trust::Anyone).unwrap();
     assert_eq!((package.manifest(), package.module()), (&manifest(), b"\0asm".as_slice()));
 }
 
@@ -139,9 +144,30 @@ fn packages_of_version_1_are_read_and_written_the_same() {
 #[test]
 fn signed_packages_of_version_1_are_read_and_written_the_same() {
     let bytes = fs::read(fixture("package-signed")).unwrap();
-    assert_eq!(Package::pack_signed(&manifest(), b"\0asm", &signing_key()), bytes);
+    assert_eq!(Package::pack_signed(&manifest(), b"", b"\0asm", &signing_key()), bytes);
     let trust = Trust::Signed(vec![signing_key().public_key()]);
-    assert_eq!(Package::open(bytes, &trust).unwrap().manifest(), &manifest());
+    assert_eq!(Package::open(&bytes, &trust).unwrap().manifest(), &manifest());
+}
+
+const SCHEMAS: &[u8] =
+    br#"{"config_schema":{"type":"object"},"state_schemas":{"counter":{"type":"object"}}}"#;
+
+#[test]
+fn packages_of_version_2_are_read_and_written_the_same() {
+    let bytes = fs::read(fixture_2("package")).unwrap();
+    assert_eq!(Package::pack(&manifest(), SCHEMAS, b"\0asm"), bytes);
+    let package = Package::open(&bytes, &Trust::Anyone).unwrap();
+    assert_eq!((package.manifest(), package.module()), (&manifest(), b"\0asm".as_slice()));
+    assert_eq!(package.schemas(), SCHEMAS);
+}
+
+#[cfg(feature = "signatures")]
+#[test]
+fn signed_packages_of_version_2_are_read_and_written_the_same() {
+    let bytes = fs::read(fixture_2("package-signed")).unwrap();
+    assert_eq!(Package::pack_signed(&manifest(), SCHEMAS, b"\0asm", &signing_key()), bytes);
+    let trust = Trust::Signed(vec![signing_key().public_key()]);
+    assert_eq!(Package::open(&bytes, &trust).unwrap().schemas(), SCHEMAS);
 }
 
 #[cfg(feature = "signatures")]
@@ -188,8 +214,14 @@ fn write_fixtures() {
     fs::write(fixture("record"), record().encode()).unwrap();
     fs::write(fixture("journal"), JournalEntry::encode_all(&entries())).unwrap();
     fs::write(fixture("bundle"), bundle().encode()).unwrap();
-    fs::write(fixture("package"), Package::pack(&manifest(), b"\0asm")).unwrap();
-    #[cfg(feature = "signatures")]
-    fs::write(fixture("package-signed"), Package::pack_signed(&manifest(), b"\0asm", &signing_key()))
+    fs::create_dir_all(fixture_2("")).unwrap();
+    for (file, schemas) in [(fixture("package"), &b""[..]), (fixture_2("package"), SCHEMAS)] {
+        fs::write(&file, Package::pack(&manifest(), schemas, b"\0asm")).unwrap();
+        #[cfg(feature = "signatures")]
+        fs::write(
+            file.with_file_name("package-signed"),
+            Package::pack_signed(&manifest(), schemas, b"\0asm", &signing_key()),
+        )
         .unwrap();
+    }
 }

@@ -15,7 +15,7 @@ pub(super) fn install<D: Depot<Error = StoreError>>(
     for piece in bytes.chunks(240) {
         store.write_package(piece)?;
     }
-    assert_eq!(store.begun_package()?, bytes);
+    assert_eq!(store.read_begun_package(0..usize::MAX)?, bytes);
     store.finish_package(id)
 }
 
@@ -30,14 +30,18 @@ fn a_package_is_listed_read_replaced_and_removed() {
     let mut store = open(&flash);
     let file = |id: &str, bytes| PackageFile { id: id.into(), bytes };
     assert_eq!(store.packages().unwrap(), [file("counter", 20_000), file("empty", 0)]);
-    assert_eq!(store.read_package("counter").unwrap(), Some(old));
-    assert_eq!(store.read_package("empty").unwrap(), Some(vec![]));
+    assert_eq!(store.read_package("counter", 0..usize::MAX).unwrap(), Some(old.clone()));
+    assert_eq!(store.read_package("empty", 0..usize::MAX).unwrap(), Some(vec![]));
+    for (range, found) in [(0..1, 0..1), (7..5_000, 7..5_000), (19_999..30_000, 19_999..20_000)] {
+        assert_eq!(store.read_package("counter", range).unwrap().as_deref(), Some(&old[found]));
+    }
+    assert_eq!(store.read_package("counter", 20_001..usize::MAX).unwrap(), Some(vec![]));
 
     install(&mut store, "counter", &new).unwrap();
-    assert_eq!(store.read_package("counter").unwrap(), Some(new));
+    assert_eq!(store.read_package("counter", 0..usize::MAX).unwrap(), Some(new));
     store.remove_package("counter").unwrap();
     store.remove_package("counter").unwrap();
-    assert_eq!(store.read_package("counter").unwrap(), None);
+    assert_eq!(store.read_package("counter", 0..usize::MAX).unwrap(), None);
     assert_eq!(store.packages().unwrap(), [file("empty", 0)]);
 }
 
@@ -50,7 +54,7 @@ fn what_is_given_up_changes_nothing() {
     let room = store.room().unwrap();
 
     assert_eq!(store.write_package(b"x"), Err(StoreError::NotInstalling));
-    assert_eq!(store.begun_package(), Err(StoreError::NotInstalling));
+    assert_eq!(store.read_begun_package(0..usize::MAX), Err(StoreError::NotInstalling));
     assert_eq!(store.finish_package("counter"), Err(StoreError::NotInstalling));
     store.begin_package().unwrap();
     store.write_package(&bytes(9_000, 7)).unwrap();
@@ -61,11 +65,11 @@ fn what_is_given_up_changes_nothing() {
 
     for id in ["", ".new", "../jobs/x", "A", "a/b", &"x".repeat(65)] {
         assert_eq!(install(&mut store, id, b"x"), Err(StoreError::PackageId(id.into())));
-        assert_eq!(store.read_package(id), Ok(None));
+        assert_eq!(store.read_package(id, 0..usize::MAX), Ok(None));
         assert_eq!(store.remove_package(id), Ok(()));
     }
     assert_eq!(store.packages().unwrap(), [PackageFile { id: "counter".into(), bytes: 5_000 }]);
-    assert_eq!(store.read_package("counter").unwrap(), Some(old));
+    assert_eq!(store.read_package("counter", 0..usize::MAX).unwrap(), Some(old));
     assert_eq!(store.room().unwrap(), room);
 }
 
@@ -90,7 +94,7 @@ fn a_cut_anywhere_leaves_the_old_package_or_the_new_one() {
             drop(store);
 
             let mut store = open(&flash);
-            let found = store.read_package("counter").unwrap().unwrap();
+            let found = store.read_package("counter", 0..usize::MAX).unwrap().unwrap();
             if done.is_ok() {
                 assert_eq!(found, new, "after {cut} operations, {tear:?}");
             } else {
@@ -98,14 +102,14 @@ fn a_cut_anywhere_leaves_the_old_package_or_the_new_one() {
             }
             // What was begun is gone.
             assert!(store.room().unwrap().used <= used + 2 * 4096, "after {cut} operations, {tear:?}");
-            assert_eq!(store.read_package("other").unwrap().unwrap(), other);
+            assert_eq!(store.read_package("other", 0..usize::MAX).unwrap().unwrap(), other);
             assert_eq!(load(&mut store, 1), saved);
             assert_eq!(store.packages().unwrap().len(), files);
             if done.is_ok() {
                 break;
             }
             install(&mut store, "counter", &new).unwrap();
-            assert_eq!(store.read_package("counter").unwrap().unwrap(), new);
+            assert_eq!(store.read_package("counter", 0..usize::MAX).unwrap().unwrap(), new);
         }
     }
 }
@@ -124,7 +128,7 @@ fn a_cut_anywhere_leaves_the_package_or_it_is_removed() {
             flash.cut_after(cut, tear);
             let done = store.remove_package("counter");
             drop(store);
-            let found = open(&flash).read_package("counter").unwrap();
+            let found = open(&flash).read_package("counter", 0..usize::MAX).unwrap();
             match done {
                 Ok(()) => assert_eq!(found, None),
                 Err(_) => assert!(found.is_none_or(|found| found == package)),
@@ -168,12 +172,12 @@ fn a_cut_anywhere_leaves_all_other_packages() {
             assert_eq!(found, ids, "{new} after {cut} operations, {tear:?}");
             for id in &ids {
                 assert_eq!(
-                    store.read_package(id).unwrap().as_deref(),
+                    store.read_package(id, 0..usize::MAX).unwrap().as_deref(),
                     Some(id.as_bytes()),
                     "{new}, {cut}, {tear:?}"
                 );
             }
-            let read = store.read_package(new).unwrap();
+            let read = store.read_package(new, 0..usize::MAX).unwrap();
             assert!(read.as_deref() == Some(b"new") || !done && read.is_none());
             if done {
                 break;

@@ -6,7 +6,7 @@ use toehold::{Manifest, Package, Permissions};
 pub(crate) fn package(id: &str, wat: &str) -> Vec<u8> {
     let permissions = Permissions { methods: vec![String::new()], ..Permissions::default() };
     let manifest = Manifest::new(id).unwrap().with_permissions(permissions);
-    Package::pack(&manifest, &wat::parse_str(wat).unwrap())
+    Package::pack(&manifest, b"", &wat::parse_str(wat).unwrap())
 }
 
 /// Jobs that count up to the number that the first character of their state stands for (`0` for none, `1` for one, then as in

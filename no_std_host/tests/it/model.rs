@@ -124,7 +124,7 @@ impl World {
         };
         let manifest = Manifest::new("jobs").unwrap().with_permissions(permissions);
         let mut bench = Bench::with(config);
-        let answer = bench.install(&Package::pack(&manifest, &wat::parse_str(JOBS).unwrap()));
+        let answer = bench.install(&Package::pack(&manifest, b"", &wat::parse_str(JOBS).unwrap()));
         assert!(answer.starts_with("ok"), "{answer}");
         Self { bench, jobs: BTreeMap::new() }
     }

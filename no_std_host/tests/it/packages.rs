@@ -53,7 +53,7 @@ fn what_is_no_package_changes_nothing() {
     let cut = &good[..good.len() - 10];
     assert!(bench.install(cut).starts_with("err package"), "cut short");
     assert!(bench.install(b"PK\x03\x04 is something else").starts_with("err package"), "foreign");
-    let invalid = Package::pack(&Manifest::new("jobs").unwrap(), b"\0asm\x01\0\0\0\xff");
+    let invalid = Package::pack(&Manifest::new("jobs").unwrap(), b"", b"\0asm\x01\0\0\0\xff");
     assert!(bench.install(&invalid).starts_with("err module"), "no module");
     let checksum = toehold::Crc32::of(&good) ^ 1;
     let answer = bench.carry(&format!("install {} {checksum:08x}", good.len()), &good);
@@ -96,7 +96,7 @@ fn a_board_with_keys_takes_only_what_they_have_signed() {
     let mut bench = Bench::with(config);
     let module = wat::parse_str(JOBS).unwrap();
     let manifest = Manifest::new("jobs").unwrap();
-    let signed = |seed| Package::pack_signed(&manifest, &module, &SigningKey::from_seed(&[seed; 32]));
+    let signed = |seed| Package::pack_signed(&manifest, b"", &module, &SigningKey::from_seed(&[seed; 32]));
     for bad in [package("jobs", JOBS), signed(2)] {
         let answer = bench.install(&bad);
         assert!(answer.starts_with("err package"), "{answer}");
@@ -104,6 +104,64 @@ fn a_board_with_keys_takes_only_what_they_have_signed() {
     assert!(bench.install(&signed(1)).starts_with("ok"));
     let id = bench.dispatch("jobs:count", &state(3));
     bench.until(&id, "completed");
+}
+
+/// Schemas are for hosts that check states: a board keeps them on the flash, as part of what is signed, and never in memory.
+#[test]
+fn a_package_s_schemas_take_no_memory() {
+    fn config() -> Config {
+        Config {
+            trust: Trust::Signed(vec![SigningKey::from_seed(&[1; 32]).public_key()]),
+            ..Config::default()
+        }
+    }
+    let mut bench = Bench::with(config);
+    bench.memory.0.set(100_000);
+    let module = wat::parse_str(JOBS).unwrap();
+    let manifest = Manifest::new("jobs").unwrap();
+    let key = SigningKey::from_seed(&[1; 32]);
+    let schemas = format!(r#"{{"state_schemas": {{"count": {{"title": "{}"}}}}}}"#, "t".repeat(60_000));
+    let package = Package::pack_signed(&manifest, schemas.as_bytes(), &module, &key);
+    assert_eq!(package[3], 2, "the version that has schemas");
+
+    // Without a word of the schemas, so long a package would need more memory than there is.
+    let line = format!("install {} {:08x}", package.len(), toehold::Crc32::of(&package));
+    assert_eq!(bench.refused(&line).0, "memory");
+    let answer = bench.install(&package);
+    assert!(answer.starts_with("ok") && answer.contains("id=jobs"), "{answer}");
+    bench.restart();
+    let listed = bench.ok("ls");
+    let shown = |line: &String| line.contains("id=jobs") && line.contains("signer=");
+    assert!(listed.iter().any(shown), "{listed:?}");
+    let id = bench.dispatch("jobs:count", &state(3));
+    bench.until(&id, "completed");
+
+    // They are part of what is signed.
+    let mut forged = package;
+    forged[500] ^= 1;
+    let end = forged.len() - 4;
+    let checksum = toehold::Crc32::of(&forged[..end]).to_le_bytes();
+    forged[end..].copy_from_slice(&checksum);
+    let line = format!("install {} {:08x} 60000", forged.len(), toehold::Crc32::of(&forged));
+    let answer = bench.carry(&line, &forged);
+    assert!(answer.starts_with("err package") && answer.contains("changed after"), "{answer}");
+}
+
+/// Whoever says that more of a package are schemas than is true gets it as far as the board's memory goes.
+#[test]
+fn a_module_that_is_called_schemas_is_refused_before_it_is_read() {
+    let mut bench = Bench::new();
+    bench.memory.0.set(50_000);
+    let module = [b"\0asm\x01\0\0\0".as_slice(), &[0; 60_000]].concat();
+    let package = Package::pack(&Manifest::new("large").unwrap(), b"", &module);
+    let line = format!("install {} {:08x} 60000", package.len(), toehold::Crc32::of(&package));
+    let answer = bench.carry(&line, &package);
+    assert!(answer.starts_with("err memory") && answer.contains("60008 bytes"), "{answer}");
+    assert!(
+        bench
+            .install(&Package::pack(&Manifest::new("odd").unwrap(), b"", b"\0asm"))
+            .starts_with("err module")
+    );
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn a_job_that_waits_for_others_waits_also_while_the_store_holds_these_up() {
     };
     let manifest = Manifest::new("jobs").unwrap().with_permissions(permissions);
     let mut bench = Bench::new();
-    bench.install(&Package::pack(&manifest, &wat::parse_str(JOBS).unwrap()));
+    bench.install(&Package::pack(&manifest, b"", &wat::parse_str(JOBS).unwrap()));
     let first = bench.dispatch("jobs:count", &state(70));
     bench.until(&first, "running");
     let second = bench.dispatch("jobs:count", &state(5));
@@ -119,7 +119,7 @@ fn a_job_that_waits_for_others_waits_also_while_the_store_holds_these_up() {
     let reason = bench.status(&first, "reason").unwrap();
     assert!(reason.contains("the flash can't erase at 0x") && reason.contains("may be worn out"), "{reason}");
     let refused =
-        bench.install(&Package::pack(&Manifest::new("more").unwrap(), &wat::parse_str(JOBS).unwrap()));
+        bench.install(&Package::pack(&Manifest::new("more").unwrap(), b"", &wat::parse_str(JOBS).unwrap()));
     assert!(refused.starts_with("err ") && refused.contains("may be worn out"), "{refused}");
     assert!(bench.ok("ls").iter().any(|line| line.contains("id=jobs")), "the board goes on");
     bench.rounds(20);

@@ -13,7 +13,7 @@ use no_std_host::{
     sim::{SimFlash, Tear},
 };
 use toehold::{
-    Millis, UnixMillis,
+    Millis, Package, Trust, UnixMillis,
     console::{Command, Data, Line},
 };
 
@@ -316,7 +316,9 @@ impl Bench {
 
     pub(crate) fn install(&mut self, package: &[u8]) -> String {
         let (bytes, checksum) = (package.len() as u32, toehold::Crc32::of(package));
-        self.carry(&Command::Install { bytes, checksum }.to_string(), package)
+        let schemas =
+            Package::open(package, &Trust::Anyone).map_or(0, |package| package.schemas().len() as u32);
+        self.carry(&Command::Install { bytes, checksum, schemas }.to_string(), package)
     }
 
     pub(crate) fn import(&mut self, bundle: &[u8], paused: bool) -> String {

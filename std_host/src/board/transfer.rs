@@ -1,7 +1,7 @@
 //! Packages and bundles on their way.
 
 use toehold::{
-    Bundle, Crc32,
+    Bundle, Crc32, Package, Trust,
     console::{Command, Data},
 };
 
@@ -14,7 +14,11 @@ impl Board {
     /// [`BoardError`].
     pub fn install(&mut self, package: &[u8], progress: &mut dyn FnMut(u64)) -> Result<Answer, BoardError> {
         let (bytes, checksum) = size(package)?;
-        self.carry(&Command::Install { bytes, checksum }, package, progress)
+        // What is no package is the board's to refuse.
+        let opened = Package::open(package, &Trust::Anyone);
+        let schemas = opened.ok().and_then(|package| u32::try_from(package.schemas().len()).ok());
+        let command = Command::Install { bytes, checksum, schemas: schemas.unwrap_or_default() };
+        self.carry(&command, package, progress)
     }
 
     /// Has the board take over a job. One that it has already, just so, stays as it is.

@@ -61,7 +61,7 @@ fn show(path: &Path) -> Result<String, Problem> {
     if bytes.starts_with(HEAD.as_bytes()) {
         return parse(&bytes).map(|key| key.public_key().to_string()).map_err(|reason| bad(path, reason));
     }
-    let package = Package::open(bytes, &Trust::Anyone).map_err(|error| match error {
+    let package = Package::open(&bytes, &Trust::Anyone).map_err(|error| match error {
         toehold::PackageError::Format(toehold::FormatError::Foreign { .. }) => {
             bad(path, "is neither a key of Toehold nor a package")
         }

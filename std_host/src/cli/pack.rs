@@ -13,7 +13,7 @@ Examples:
   toehold extension pack ./test-extension
   toehold extension pack ./test-extension --sign my.key -o counter.toehold
 
-The package has the manifest and the module, and no other file of the folder. Prints its name.")]
+The package has the manifest with its schemas and the module, and no other file of the folder. Prints its name.")]
 pub(crate) struct PackArgs {
     /// The extension's folder, or its manifest
     #[arg(value_name = "DIR")]
@@ -43,7 +43,17 @@ pub(super) fn pack(args: &PackArgs) -> Result<Exit, Problem> {
     let installed = if is_folder { extensions.look_into(&args.path) } else { extensions.load(&args.path) };
     let installed = installed.map_err(|error| Problem::new("bad_extension", error))?;
     let key = args.sign.as_deref().map(key::read).transpose()?;
-    let (bytes, signer) = packed(&installed, key.as_ref());
+    let schemas = installed.packed_schemas();
+    if schemas.len() > Package::SCHEMA_BYTES {
+        let message = format!(
+            "{}: its schemas (config_schema, state_schemas) have {} bytes; a package may have {}",
+            args.path.display(),
+            schemas.len(),
+            Package::SCHEMA_BYTES
+        );
+        return Err(Problem::new("bad_extension", message));
+    }
+    let (bytes, signer) = packed(&installed, &schemas, key.as_ref());
     for reason in doubts(&installed) {
         log::warn!("{}: {reason}", installed.extension().id());
     }
@@ -60,12 +70,18 @@ pub(super) fn pack(args: &PackArgs) -> Result<Exit, Problem> {
     Ok(Exit::Completed)
 }
 
-/// A package of an extension, and who has signed it.
-pub(super) fn packed(installed: &Installed, key: Option<&toehold::SigningKey>) -> (Vec<u8>, Option<String>) {
+/// A package of an extension with these schemas, and who has signed it.
+pub(super) fn packed(
+    installed: &Installed,
+    schemas: &[u8],
+    key: Option<&toehold::SigningKey>,
+) -> (Vec<u8>, Option<String>) {
     let (manifest, module) = (installed.extension().manifest(), installed.module());
     match key {
-        Some(key) => (Package::pack_signed(manifest, module, key), Some(key.public_key().to_string())),
-        None => (Package::pack(manifest, module), None),
+        Some(key) => {
+            (Package::pack_signed(manifest, schemas, module, key), Some(key.public_key().to_string()))
+        }
+        None => (Package::pack(manifest, schemas, module), None),
     }
 }
 
@@ -94,12 +110,6 @@ pub(super) fn doubts(installed: &Installed) -> Vec<String> {
     let folders = &extension.manifest().permissions().file_access;
     if !folders.is_empty() {
         doubts.push(format!("it reads files in {}, which a package does not bring", folders.join(", ")));
-    }
-    let jobs = extension.jobs();
-    if installed.config_schema().is_some()
-        || jobs.iter().any(|job| installed.state_schema(&job.name).is_some())
-    {
-        doubts.push("its schemas (config_schema, state_schemas) stay out of the package".to_owned());
     }
     if has_config(installed.folder()) {
         doubts.push(format!("its {CONFIG_FILE} is the operator's, and stays out of the package"));

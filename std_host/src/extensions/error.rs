@@ -89,10 +89,10 @@ pub enum ExtensionError {
         /// What is wrong.
         reason: String,
     },
-    /// A schema of the manifest is none.
+    /// A schema of the manifest or of the package is none.
     #[error("{path}: `{key}` is no schema that can be used: {reason}", path = path.display())]
     Schema {
-        /// The manifest.
+        /// The manifest, or the package.
         path: PathBuf,
         /// `config_schema`, or `state_schemas.JOB`.
         key: String,

@@ -20,7 +20,7 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 pub const CONFIG_FILE: &str = "config.json";
 
 /// Bytes of a manifest or a configuration.
-const JSON_BYTES: u64 = 1 << 20;
+pub(super) const JSON_BYTES: u64 = 1 << 20;
 
 /// An extension's files as they were read, nothing of them run yet.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ pub(super) struct ExtensionFiles {
     pub(super) module_path: PathBuf,
     pub(super) module: Vec<u8>,
     pub(super) config: Value,
-    /// Of its configuration and its jobs' states. None where only signed packages are taken, which carry none.
+    /// Of its configuration and its jobs' states: those of the manifest's file, or those of the package where only signed ones
+    /// are taken.
     pub(super) schemas: Schemas,
     /// The package that they came in, if somebody has signed it and they are still what it holds.
     pub(super) package: Option<SignedPackage>,
@@ -80,17 +81,17 @@ impl ExtensionFiles {
         // A link inside the folder may still lead out of it.
         stay_inside(&folder, &module_path)?;
         let module = read_file(&module_path, limits.module_bytes as u64)?;
+        let schemas = match (trust, &beside) {
+            (Trust::Anyone, _) => Schemas::of_manifest(&manifest_bytes)
+                .map_err(|bad| ExtensionError::schema(&manifest_path, bad))?,
+            (Trust::Signed(_), Some(beside)) => beside.schemas()?,
+            (Trust::Signed(_), None) => Schemas::default(),
+        };
         let package = match beside {
-            Some(beside) => beside.of_files(&folder, &manifest, &module, trust)?,
+            Some(beside) => beside.of_files(&folder, &manifest, &module, &schemas, trust)?,
             None => None,
         };
         let (config, config_bytes) = config(&folder)?;
-        let schemas = match trust {
-            Trust::Anyone => {
-                Schemas::of_manifest(&manifest_bytes).map_err(|bad| ExtensionError::schema(&folder, bad))?
-            }
-            Trust::Signed(_) => Schemas::default(),
-        };
         let mut hash = Sha256::new();
         let package_bytes = package.as_ref().map_or(&[][..], SignedPackage::bytes);
         for bytes in [&manifest_bytes, &module, &config_bytes, package_bytes] {
@@ -104,27 +105,35 @@ impl ExtensionFiles {
     /// The configuration that the guest gets, with the schema's defaults in it: this one if there is one, else that of the
     /// folder.
     pub(super) fn configured(&self, instead: Option<&Value>) -> Result<Value, ExtensionError> {
-        let mut config = instead.unwrap_or(&self.config).clone();
-        let Some(schema) = &self.schemas.config else { return Ok(config) };
-        schema.fill_defaults(&mut config);
-        let problems = schema.problems(&config, true);
-        if problems.is_empty() {
-            return Ok(config);
-        }
-        Err(ExtensionError::Config { path: self.folder.join(CONFIG_FILE), problems })
+        configured(&self.schemas, instead.unwrap_or(&self.config), &self.folder.join(CONFIG_FILE))
     }
 
     /// Refuses schemas for jobs that the module does not have.
     pub(super) fn check_jobs(&self, extension: &Extension) -> Result<(), ExtensionError> {
         let jobs = extension.jobs().iter().map(|job| job.name.as_str());
-        self.schemas.are_for(jobs).map_err(|bad| ExtensionError::schema(&self.folder, bad))
+        self.schemas
+            .are_for(jobs)
+            .map_err(|bad| ExtensionError::schema(&self.folder.join(MANIFEST_FILE), bad))
     }
 }
 
 impl ExtensionError {
-    fn schema(folder: &Path, BadSchema { key, reason }: BadSchema) -> Self {
-        Self::Schema { path: folder.join(MANIFEST_FILE), key, reason }
+    /// Of a manifest, or of a package.
+    pub(super) fn schema(path: &Path, BadSchema { key, reason }: BadSchema) -> Self {
+        Self::Schema { path: path.to_owned(), key, reason }
     }
+}
+
+/// A configuration of this file with the schema's defaults in it, if it fits.
+pub(super) fn configured(schemas: &Schemas, config: &Value, path: &Path) -> Result<Value, ExtensionError> {
+    let mut config = config.clone();
+    let Some(schema) = &schemas.config else { return Ok(config) };
+    schema.fill_defaults(&mut config);
+    let problems = schema.problems(&config, true);
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    Err(ExtensionError::Config { path: path.to_owned(), problems })
 }
 
 /// The operator's configuration in a folder, and its bytes; an empty one if there is none.

@@ -7,12 +7,13 @@ use std::{
     path::Path,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use toehold::{Extension, Limits, Manifest, Trust, Uuid};
 
 use super::{
     CONFIG_FILE, ExtensionError, MANIFEST_FILE, PACKAGE_FILE,
     files::{self, ExtensionFiles, Source, canonical},
+    schema::Schemas,
     signed::{self, SignedPackage},
 };
 
@@ -34,7 +35,7 @@ pub(crate) fn add(
 ) -> Result<String, ExtensionError> {
     match Source::of(path)? {
         Source::Folder(folder) => add_folder(&folder, root, limits, trust, config),
-        Source::Package(path) => add_package(&path, root, limits, trust),
+        Source::Package(path) => add_package(&path, root, limits, trust, config),
     }
 }
 
@@ -71,22 +72,32 @@ fn add_folder(
     Ok(id)
 }
 
-fn add_package(path: &Path, root: &Path, limits: &Limits, trust: &Trust) -> Result<String, ExtensionError> {
+fn add_package(
+    path: &Path,
+    root: &Path,
+    limits: &Limits,
+    trust: &Trust,
+    config: Option<&Value>,
+) -> Result<String, ExtensionError> {
     let (package, bytes) = signed::read(path, trust)?;
     let signed = SignedPackage::of(&package, &bytes);
+    let (_, schemas) = signed::checked(&package, path, limits)?;
     let (manifest, module) = package.into_parts();
-    Extension::load(manifest.clone(), module.as_ref(), limits)
-        .map_err(|source| ExtensionError::Load { path: path.to_owned(), source })?;
-    let config = root.join(manifest.id()).join(CONFIG_FILE);
+    // The operator's, not the package's: it stays through a new version, which it has to fit.
+    let installed = root.join(manifest.id());
+    let kept = installed.join(CONFIG_FILE);
+    let has_config = is_file(&kept);
+    let there =
+        if has_config { files::config(&canonical(&installed)?)?.0 } else { Value::Object(Map::new()) };
+    files::configured(&schemas, config.unwrap_or(&there), &kept)?;
     put(root, manifest.id(), |new| {
         fs::create_dir(new)?;
-        unpack(&manifest, module.as_ref(), new)?;
+        unpack(&manifest, &schemas, &module, new)?;
         if let Some(signed) = &signed {
             write(&new.join(PACKAGE_FILE), signed.bytes())?;
         }
-        // The operator's, not the package's: it stays through a new version.
-        if is_file(&config) {
-            write(&new.join(CONFIG_FILE), &fs::read(&config)?)?;
+        if has_config {
+            write(&new.join(CONFIG_FILE), &fs::read(&kept)?)?;
         }
         sync(new)
     })?;
@@ -98,8 +109,8 @@ fn is_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
-/// Writes a package's manifest and module into a new folder.
-fn unpack(manifest: &Manifest, module: &[u8], folder: &Path) -> io::Result<()> {
+/// Writes a package's manifest, with its schemas, and its module into a new folder.
+fn unpack(manifest: &Manifest, schemas: &Schemas, module: &[u8], folder: &Path) -> io::Result<()> {
     let taken = [MANIFEST_FILE, CONFIG_FILE, PACKAGE_FILE];
     if taken.iter().any(|name| name.eq_ignore_ascii_case(manifest.wasm_file())) {
         let message =
@@ -113,7 +124,28 @@ fn unpack(manifest: &Manifest, module: &[u8], folder: &Path) -> io::Result<()> {
     for between in path.ancestors().skip(1).take_while(|between| *between != folder) {
         sync(between)?;
     }
-    write(&folder.join(MANIFEST_FILE), &serde_json::to_vec_pretty(manifest)?)
+    write(&folder.join(MANIFEST_FILE), &manifest_json(manifest, schemas)?)
+}
+
+/// A manifest's file, for people where that is not too long.
+fn manifest_json(manifest: &Manifest, schemas: &Schemas) -> io::Result<Vec<u8>> {
+    let mut value = serde_json::to_value(manifest)?;
+    if let Value::Object(keys) = &mut value {
+        keys.extend(schemas.keys());
+    }
+    let fits = |json: &[u8]| json.len() as u64 <= files::JSON_BYTES;
+    let pretty = serde_json::to_vec_pretty(&value)?;
+    if fits(&pretty) {
+        return Ok(pretty);
+    }
+    let json = serde_json::to_vec(&value)?;
+    if fits(&json) {
+        return Ok(json);
+    }
+    let (bytes, limit) = (json.len(), files::JSON_BYTES);
+    let message =
+        format!("the package's manifest and schemas have {bytes} bytes as JSON; the limit is {limit}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 /// Makes a folder with this id in `root`, which `fill` makes and fills, in the place of the one that is there.

@@ -125,6 +125,12 @@ impl Installed {
         self.schemas.states.get(job).map(Schema::value)
     }
 
+    /// All schemas as one JSON object, as a [`Package`](toehold::Package) takes them; nothing where there are none.
+    #[must_use]
+    pub fn packed_schemas(&self) -> Vec<u8> {
+        self.schemas.to_json()
+    }
+
     /// Checks a state that a job is to be dispatched with. Where the manifest has no schema for it any state fits, and an
     /// empty one, which stands for the guest's default, always does.
     ///
@@ -212,16 +218,15 @@ impl ExtensionManager {
         };
         let (opened, bytes) = signed::read(&package, &self.trust)?;
         let signed = SignedPackage::of(&opened, &bytes);
-        let (manifest, module) = opened.into_parts();
-        let extension = Extension::load(manifest, module.as_ref(), &self.limits)
-            .map_err(|source| ExtensionError::Load { path: package.clone(), source })?;
+        let (extension, schemas) = signed::checked(&opened, &package, &self.limits)?;
+        let (_, module) = opened.into_parts();
         Ok(Arc::new(Installed {
             extension,
             folder: package,
             fingerprint: [0; 32],
             grants: Arc::default(),
-            module: module.as_ref().into(),
-            schemas: Schemas::default(),
+            module: module.into(),
+            schemas,
             package: signed,
         }))
     }

@@ -41,6 +41,14 @@ struct Keys {
     state_schemas: BTreeMap<String, Value>,
 }
 
+/// Of a package, which has nothing else there.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct StrictKeys {
+    config_schema: Option<Value>,
+    state_schemas: BTreeMap<String, Value>,
+}
+
 /// A key of a manifest that should have a schema, and has something else.
 #[derive(Debug)]
 pub(super) struct BadSchema {
@@ -55,6 +63,41 @@ impl Schemas {
             key: "state_schemas".to_owned(),
             reason: format!("it must be an object with a schema for each job's name: {error}"),
         })?;
+        Self::of_keys(keys)
+    }
+
+    /// The schemas of a package, as [`Schemas::to_json`] writes them; none where there is nothing.
+    pub(super) fn of_package(json: &[u8]) -> Result<Self, BadSchema> {
+        if json.is_empty() {
+            return Ok(Self::default());
+        }
+        let keys: StrictKeys = serde_json::from_slice(json).map_err(|error| BadSchema {
+            key: "config_schema, state_schemas".to_owned(),
+            reason: format!("in the package there is no JSON object of these two: {error}"),
+        })?;
+        Self::of_keys(Keys { config_schema: keys.config_schema, state_schemas: keys.state_schemas })
+    }
+
+    /// All of them as one JSON object, for a package; nothing where there are none.
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        let keys = self.keys();
+        if keys.is_empty() { Vec::new() } else { Value::Object(keys).to_string().into_bytes() }
+    }
+
+    /// The keys of a manifest that they are.
+    pub(super) fn keys(&self) -> Map<String, Value> {
+        let mut keys = Map::new();
+        if let Some(schema) = &self.config {
+            keys.insert("config_schema".to_owned(), schema.value.clone());
+        }
+        if !self.states.is_empty() {
+            let states = self.states.iter().map(|(job, schema)| (job.clone(), schema.value.clone()));
+            keys.insert("state_schemas".to_owned(), Value::Object(states.collect()));
+        }
+        keys
+    }
+
+    fn of_keys(keys: Keys) -> Result<Self, BadSchema> {
         let all = keys.config_schema.iter().chain(keys.state_schemas.values());
         let patterns: usize = all.map(schema_bounds::patterns).fold(0, usize::saturating_add);
         if patterns > MOST_PATTERNS {
@@ -279,5 +322,23 @@ mod tests {
         let error = stray.are_for(["go", "stop"].into_iter()).unwrap_err();
         assert_eq!(error.reason, "the module has no such job; it has go, stop");
         assert!(stray.are_for(["gone"].into_iter()).is_ok());
+    }
+
+    #[test]
+    fn schemas_go_into_a_package_and_come_out_the_same() {
+        let manifest = json!({
+            "id": "a", "config_schema": { "type": "object" }, "state_schemas": { "go": true, "a": { "type": "null" } },
+        });
+        let schemas = Schemas::of_manifest(manifest.to_string().as_bytes()).unwrap();
+        let packed = schemas.to_json();
+        assert_eq!(
+            String::from_utf8_lossy(&packed),
+            r#"{"config_schema":{"type":"object"},"state_schemas":{"a":{"type":"null"},"go":true}}"#
+        );
+        assert_eq!(Schemas::of_package(&packed).unwrap().keys(), schemas.keys());
+        assert_eq!(Schemas::of_package(b"").unwrap().to_json(), b"");
+        for bad in [&b"{"[..], b"[]", b"\xff", br#"{"id": "a"}"#, br#"{"config_schema": {"type": 1}}"#] {
+            assert!(Schemas::of_package(bad).is_err(), "{}", String::from_utf8_lossy(bad));
+        }
     }
 }

@@ -7,9 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use toehold::{Manifest, Package, PackageError, PublicKey, Trust};
+use toehold::{Extension, Limits, Manifest, Package, PackageError, PublicKey, Trust};
 
-use super::{ExtensionError, files::read_file};
+use super::{ExtensionError, files::read_file, schema::Schemas};
 
 /// The package that an extension was installed from, beside its manifest; there if somebody has signed it.
 pub const PACKAGE_FILE: &str = "package.toehold";
@@ -42,9 +42,28 @@ impl SignedPackage {
 /// Reads a package's file, and opens it as far as its signature allows.
 pub(super) fn read(path: &Path, trust: &Trust) -> Result<(Package, Vec<u8>), ExtensionError> {
     let bytes = read_file(path, PACKAGE_BYTES)?;
-    let package = Package::open(bytes.clone(), trust)
+    let package = Package::open(&bytes, trust)
         .map_err(|source| ExtensionError::Package { path: path.to_owned(), source })?;
     Ok((package, bytes))
+}
+
+/// The extension in a package, loaded to see whether it can be, and its schemas.
+pub(super) fn checked(
+    package: &Package,
+    path: &Path,
+    limits: &Limits,
+) -> Result<(Extension, Schemas), ExtensionError> {
+    let schemas = schemas(package, path)?;
+    let extension = Extension::load(package.manifest().clone(), package.module(), limits)
+        .map_err(|source| ExtensionError::Load { path: path.to_owned(), source })?;
+    let jobs = extension.jobs().iter().map(|job| job.name.as_str());
+    schemas.are_for(jobs).map_err(|bad| ExtensionError::schema(path, bad))?;
+    Ok((extension, schemas))
+}
+
+/// The schemas in a package, which lies there.
+pub(super) fn schemas(package: &Package, path: &Path) -> Result<Schemas, ExtensionError> {
+    Schemas::of_package(package.schemas()).map_err(|bad| ExtensionError::schema(path, bad))
 }
 
 /// The package beside an extension's files, before anybody has looked whether it is theirs.
@@ -78,15 +97,30 @@ fn is_missing(error: &ExtensionError) -> bool {
 }
 
 impl Beside {
+    /// The schemas in it.
+    pub(super) fn schemas(&self) -> Result<Schemas, ExtensionError> {
+        schemas(&self.package, &self.path)
+    }
+
     /// This as the package of these files, if it is theirs. It must be where only some keys are trusted.
     pub(super) fn of_files(
         self,
         folder: &Path,
         manifest: &Manifest,
         module: &[u8],
+        schemas: &Schemas,
         trust: &Trust,
     ) -> Result<Option<SignedPackage>, ExtensionError> {
-        if self.package.manifest() == manifest && self.package.module() == module {
+        // A package without schemas may be older than those, and says nothing of them.
+        let schemas_fit = match trust {
+            // What the manifest's file says of them is not asked.
+            Trust::Signed(_) => true,
+            Trust::Anyone => {
+                self.package.schemas().is_empty()
+                    || self.schemas().is_ok_and(|signed| signed.keys() == schemas.keys())
+            }
+        };
+        if self.package.manifest() == manifest && self.package.module() == module && schemas_fit {
             return Ok(SignedPackage::of(&self.package, &self.bytes));
         }
         if let Trust::Signed(_) = trust {
@@ -105,5 +139,5 @@ impl Beside {
 /// # Errors
 /// [`PackageError`] says why it does not.
 pub(crate) fn trusted(package: Option<Vec<u8>>, trust: &Trust) -> Result<Package, PackageError> {
-    package.ok_or(PackageError::Unsigned).and_then(|bytes| Package::open(bytes, trust))
+    package.ok_or(PackageError::Unsigned).and_then(|bytes| Package::open(&bytes, trust))
 }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
-use toehold::{Extension, Limits, Manifest, PackageError, PackagedModule, Trust};
+use toehold::{Extension, Limits, Manifest, PackageError, Trust};
 
 use crate::{
     ExtensionManager, Grants, Installed, extensions,
@@ -29,22 +29,7 @@ pub(super) struct Modules {
 }
 
 /// What [`Extension::load`] takes.
-pub(super) type Parts = (Manifest, Bytes);
-
-/// A module's bytes, wherever they lie.
-pub(super) enum Bytes {
-    Plain(Vec<u8>),
-    Packaged(PackagedModule),
-}
-
-impl AsRef<[u8]> for Bytes {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Plain(bytes) => bytes,
-            Self::Packaged(module) => module.as_ref(),
-        }
-    }
-}
+pub(super) type Parts = (Manifest, Vec<u8>);
 
 /// Why there is no module for a job.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +103,8 @@ impl Modules {
         // Loaded without the lock: it may take its time, and to do it twice does no harm.
         let loaded = match &installed {
             // What runs on the old module counts among what the extension may have at a time.
-            Some(installed) => installed.extension().reload(manifest, module.as_ref(), &self.limits),
-            None => Extension::load(manifest, module.as_ref(), &self.limits),
+            Some(installed) => installed.extension().reload(manifest, module, &self.limits),
+            None => Extension::load(manifest, module, &self.limits),
         };
         let extension =
             loaded.map_err(|source| ModuleError::Load { hash: super::status::hex(&hash), source })?;
@@ -132,7 +117,7 @@ impl Modules {
         let hash = super::status::hex(&stored.hash);
         if self.trust == Trust::Anyone {
             return match serde_json::from_str(&stored.manifest) {
-                Ok(manifest) => Ok((manifest, Bytes::Plain(stored.module))),
+                Ok(manifest) => Ok((manifest, stored.module)),
                 Err(source) => Err(ModuleError::Manifest { hash, source }),
             };
         }
@@ -141,10 +126,7 @@ impl Modules {
             Ok(package) if <[u8; 32]>::from(Sha256::digest(package.module())) != stored.hash => {
                 Err(ModuleError::OtherPackage { hash })
             }
-            Ok(package) => {
-                let (manifest, module) = package.into_parts();
-                Ok((manifest, Bytes::Packaged(module)))
-            }
+            Ok(package) => Ok(package.into_parts()),
             Err(source) => Err(ModuleError::Untrusted { hash, source }),
         }
     }

@@ -17,12 +17,12 @@ fn each_mistake_gets_its_own_line_and_the_board_goes_on() {
         assert!(console.ask(&"x".repeat(5_000)).starts_with("err too_long"), "{}", board.name());
         console.send_bytes(b"\x00\xff\xfe\n");
         assert!(console.answer().starts_with("err"), "{}", board.name());
-        let mut damaged = Package::pack(&Manifest::new("damaged").unwrap(), b"\0asm\x01\0\0\0");
+        let mut damaged = Package::pack(&Manifest::new("damaged").unwrap(), b"", b"\0asm\x01\0\0\0");
         damaged[10] ^= 1;
         let answer = console.carry("install", &damaged);
         assert!(answer.starts_with("err package") && answer.contains("damaged"), "{answer}");
-        let answer =
-            console.carry("install", &Package::pack(&Manifest::new("odd").unwrap(), b"\0asm\x01\0\0\0\x7f"));
+        let answer = console
+            .carry("install", &Package::pack(&Manifest::new("odd").unwrap(), b"", b"\0asm\x01\0\0\0\x7f"));
         assert!(answer.starts_with("err module"), "{answer}");
         let answer = console.ask("install 10000000 00000000");
         assert!(answer.starts_with("err memory"), "{answer}");
@@ -66,7 +66,7 @@ fn greedy(bytes: u32) -> Vec<u8> {
                 (loop $for_ever (br $for_ever))
                 (i32.const 0)))"#
     );
-    Package::pack(&Manifest::new("greedy").unwrap(), &wat::parse_str(module).unwrap())
+    Package::pack(&Manifest::new("greedy").unwrap(), b"", &wat::parse_str(module).unwrap())
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn flash_that_is_full_takes_no_more_until_something_is_removed() {
             let module = format!(
                 r#"(module (memory (export "memory") 1500 (pagesize 1)) (data (i32.const 0) "{data}"))"#
             );
-            Package::pack(&Manifest::new(id).unwrap(), &wat::parse_str(module).unwrap())
+            Package::pack(&Manifest::new(id).unwrap(), b"", &wat::parse_str(module).unwrap())
         };
         let mut count = 0;
         let refused = loop {

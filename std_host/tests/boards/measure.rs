@@ -58,7 +58,7 @@ fn package(folder: &str) -> Vec<u8> {
     let manifest: Manifest =
         serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).unwrap()).unwrap();
     let module = std::fs::read(folder.join(manifest.wasm_file())).unwrap();
-    Package::pack(&manifest, &module)
+    Package::pack(&manifest, b"", &module)
 }
 
 fn start(board: &mut Board) -> Console {
@@ -121,7 +121,7 @@ fn after_a_cut(board: &mut Board) -> String {
 /// A row about how many instructions the board executes.
 fn speed(board: &mut Board) -> String {
     let mut console = start(board);
-    let kernel = Package::pack(&Manifest::new("kernel").unwrap(), &wat::parse_str(KERNEL).unwrap());
+    let kernel = Package::pack(&Manifest::new("kernel").unwrap(), b"", &wat::parse_str(KERNEL).unwrap());
     install(&mut console, &kernel);
     console = start(board);
     let before = info(&mut console, "uptime_ms");

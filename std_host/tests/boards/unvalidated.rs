@@ -12,7 +12,7 @@ const SEED: [u8; 32] = *b"a key for tests, and not for you";
 fn signed_by(seed: &[u8; 32], folder: &Path) -> Vec<u8> {
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let manifest: Manifest = serde_json::from_slice(&read("manifest.json")).unwrap();
-    Package::pack_signed(&manifest, &read(manifest.wasm_file()), &SigningKey::from_seed(seed))
+    Package::pack_signed(&manifest, b"", &read(manifest.wasm_file()), &SigningKey::from_seed(seed))
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn only_what_the_key_of_the_firmware_has_signed_is_taken() {
             field(&console.ask(r#"run test-extension:counter {"target": 100000000}"#), "id").unwrap();
         console.until(|line| line.starts_with("* running"));
         // Nobody else's is taken instead of it, and the job goes on.
-        let not_even_a_module = Package::pack(&Manifest::new("test-extension").unwrap(), b"\0asm\x7f");
+        let not_even_a_module = Package::pack(&Manifest::new("test-extension").unwrap(), b"", b"\0asm\x7f");
         refused(&mut console, &not_even_a_module, "not signed");
         // Small ones, which have room beside the job.
         let tiny = small().with_file_name("tiny");

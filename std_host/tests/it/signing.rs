@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use toehold::Package;
 
 use crate::{cli::text, command::Place, support::root};
 
@@ -66,9 +67,8 @@ fn a_folder_becomes_a_package_and_is_installed_from_it() {
         shown["jobs"].as_array().unwrap().iter().map(|job| job["name"].clone()).collect()
     };
     assert_eq!(names(&inspected), names(&folder));
-    assert!(text(&out.stderr).contains("its schemas (config_schema, state_schemas) stay out"), "{out:?}");
-    assert_eq!(inspected["jobs"][0]["state_schema"], Value::Null);
     assert!(folder["jobs"][0]["state_schema"].is_object());
+    assert_eq!(inspected["jobs"], folder["jobs"], "with the schemas of their states");
     let added = place.json(&["extension", "add", &name]);
     assert_eq!(added["module"], folder["module"]);
     let installed = place.data().join("extensions/test-extension");
@@ -85,6 +85,80 @@ fn a_folder_becomes_a_package_and_is_installed_from_it() {
     assert_eq!(fs::read_to_string(installed.join("config.json")).unwrap(), r#"{"a": 1}"#);
     let shown = place.json(&["extension", "inspect", "test-extension"]);
     assert_eq!(shown["signer"], place.ok(&["key", "show", "my.key"]).as_str());
+}
+
+/// Schemas are signed with the rest, so that a host which trusts only some keys can go by them.
+#[test]
+fn schemas_come_with_a_package_and_are_signed() {
+    let place = Place::empty();
+    let mine = key(&place, "my.key");
+    let folder = version(&place, 1, 1);
+    let file = folder.join("manifest.json");
+    let mut manifest: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    manifest["config_schema"] = json!({ "required": ["host"], "properties": { "port": { "default": 80 } } });
+    fs::write(&file, manifest.to_string()).unwrap();
+    place.ok(&["extension", "pack", path(&folder), "-o", "one", "--sign", "my.key"]);
+    assert_eq!(fs::read(place.folder().join("one")).unwrap()[3], 2, "the version that has schemas");
+
+    let server = place.serve_with(&["--trust", &mine]);
+    // The configuration is checked before anything is installed.
+    place.fails(&["extension", "add", "one"], 7, "at the top: \"host\" is a required property");
+    let installed = place.data().join("extensions/test-extension");
+    assert!(!installed.exists());
+    fs::create_dir_all(&installed).unwrap();
+    fs::write(installed.join("config.json"), r#"{"host": "a"}"#).unwrap();
+    let added = place.json(&["extension", "add", "one"]);
+    assert_eq!(added["config_schema"], manifest["config_schema"]);
+    assert_eq!(added["signer"], mine.as_str());
+    let wrong = ["job", "dispatch", "test-extension:counter", "--state", r#"{"target": -1}"#];
+    place.fails(&wrong, 7, "at /target: -1 is less than the minimum of 0");
+
+    // Who changes the file beside the package changes nothing: nobody has signed that.
+    let file = installed.join("manifest.json");
+    let good = fs::read_to_string(&file).unwrap();
+    assert!(good.contains("\"minimum\": 0"), "{good}");
+    fs::write(&file, good.replace("\"minimum\": 0", "\"minimum\": -5")).unwrap();
+    place.ok(&["extension", "reload", "test-extension"]);
+    place.fails(&wrong, 7, "at /target: -1 is less than the minimum of 0");
+    drop(server);
+    // A host that trusts everybody takes the files, and does not say that they are signed.
+    let shown = place.json(&["extension", "inspect", "test-extension"]);
+    assert_eq!(shown["signer"], Value::Null);
+    fs::write(&file, good).unwrap();
+    assert_eq!(place.json(&["extension", "inspect", "test-extension"])["signer"], mine.as_str());
+}
+
+#[test]
+fn schemas_of_a_package_that_can_not_be_are_refused() {
+    let place = Place::empty();
+    let source = version(&place, 1, 1);
+    let manifest = serde_json::from_slice(&fs::read(source.join("manifest.json")).unwrap()).unwrap();
+    let module = fs::read(source.join("test_extension.wasm")).unwrap();
+    for (schemas, expected) in [
+        (r#"{"config_schema": {"#, "there is no JSON object of these two"),
+        (r#"{"config_schema": {}, "id": "other"}"#, "unknown field `id`"),
+        (r#"{"config_schema": {"type": "whole"}}"#, "`config_schema` is no schema that can be used"),
+        (r#"{"state_schemas": {"gone": {}}}"#, "the module has no such job"),
+        (&" ".repeat(Package::SCHEMA_BYTES + 1), "part of the package with the schemas has 1048577 bytes"),
+    ] {
+        fs::write(place.folder().join("bad"), Package::pack(&manifest, schemas.as_bytes(), &module)).unwrap();
+        place.fails(&["extension", "add", "bad"], 7, expected);
+        place.fails(&["extension", "inspect", "./bad"], 7, expected);
+    }
+    assert!(!place.data().join("extensions/test-extension").exists());
+    // As large as it may be in a package, it may be too large for the file that is made of it.
+    let title = "t".repeat(Package::SCHEMA_BYTES - 100);
+    let most = format!(r#"{{"config_schema": {{"title": "{title}"}}}}"#);
+    fs::write(place.folder().join("bad"), Package::pack(&manifest, most.as_bytes(), &module)).unwrap();
+    place.fails(&["extension", "add", "bad"], 7, "bytes as JSON; the limit is 1048576");
+    // What is too large is not packed.
+    let folder = version(&place, 2, 2);
+    let mut large: Value = serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap();
+    large["config_schema"] = json!({ "enum": vec![json!(1e15); 60_000] });
+    let large = large.to_string().replace("1000000000000000.0", "1e15");
+    assert!(large.len() < 1 << 20);
+    fs::write(folder.join("manifest.json"), large).unwrap();
+    place.fails(&["extension", "pack", path(&folder)], 7, "a package may have 1048576");
 }
 
 #[test]
@@ -139,7 +213,7 @@ fn what_is_no_package_is_refused_and_what_was_there_stays() {
     for (name, expected) in [
         ("damaged", "damaged or cut short"),
         ("cut", "damaged or cut short"),
-        ("newer", "has format 9, this build reads up to 1: use a newer Toehold"),
+        ("newer", "has format 9, this build reads up to 2: use a newer Toehold"),
         ("foreign", "foreign: this is no package of Toehold"),
         ("empty", "has no manifest.json"),
         ("nowhere", "No such file"),
