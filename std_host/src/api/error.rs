@@ -7,6 +7,7 @@ use serde_json::json;
 use toehold::{FormatError, JobState, PackageError, Uuid};
 use utoipa::ToSchema;
 
+use super::upload::is_full;
 use crate::{
     ExtensionError,
     manager::{DispatchError, ImportError, JobError, RemoveError},
@@ -169,6 +170,9 @@ fn is_untrusted(error: &PackageError) -> bool {
 impl From<ExtensionError> for ApiError {
     fn from(error: ExtensionError) -> Self {
         match error {
+            ExtensionError::Read { ref source, .. } if is_full(source) => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "store_full", error)
+            }
             ExtensionError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_extension", error),
             ExtensionError::Unsigned { .. } | ExtensionError::Changed { .. } => {
                 Self::unprocessable("untrusted", error)
@@ -187,5 +191,24 @@ impl From<RemoveError> for ApiError {
             RemoveError::Extension(error) => error.into(),
             _ => Self::new(StatusCode::CONFLICT, "extension_in_use", error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_is_told_from_an_extension_that_is_bad() {
+        let status = |kind: io::ErrorKind| {
+            let error = ExtensionError::Read { path: "extensions/a".into(), source: kind.into() };
+            let error = ApiError::from(error);
+            (error.status.as_u16(), error.code)
+        };
+        assert_eq!(status(io::ErrorKind::StorageFull), (507, "store_full"));
+        assert_eq!(status(io::ErrorKind::QuotaExceeded), (507, "store_full"));
+        assert_eq!(status(io::ErrorKind::NotFound), (422, "bad_extension"));
     }
 }

@@ -57,9 +57,11 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Resu
 )]
 pub(super) async fn add(State(api): State<Api>, request: Request) -> Result<impl IntoResponse, ApiError> {
     let upload = Upload::receive(&api, request).await?;
-    let _turn = api.turn_to_load().await;
+    // With the work, which goes on where nobody waits for it any more.
+    let turn = api.turn_to_load().await;
     let manager = api.source.manager()?.clone();
     let added = request::blocking(move || {
+        let _turn = turn;
         installed(&manager, manager.add_extension(upload.path())).map_err(|error| upload.error(error))
     });
     Ok((StatusCode::CREATED, Json(added.await?)))
@@ -76,9 +78,10 @@ pub(super) async fn add(State(api): State<Api>, request: Request) -> Result<impl
 )]
 pub(super) async fn inspect(State(api): State<Api>, request: Request) -> Result<Json<Value>, ApiError> {
     let upload = Upload::receive(&api, request).await?;
-    let _turn = api.turn_to_load().await;
+    let turn = api.turn_to_load().await;
     let manager = api.source.manager()?.clone();
     let looked = move || {
+        let _turn = turn;
         let found =
             manager.extensions().look_into(upload.path()).map_err(|error| upload.error(error.into()))?;
         let there = manager.extensions().get(found.extension().id()).ok();
@@ -103,8 +106,11 @@ pub(super) async fn inspect(State(api): State<Api>, request: Request) -> Result<
 )]
 pub(super) async fn reload(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<Value>, ApiError> {
     let manager = api.source.manager()?.clone();
-    let _turn = api.turn_to_load().await;
-    let reloaded = request::blocking(move || installed(&manager, manager.reload_extension(&id)));
+    let turn = api.turn_to_load().await;
+    let reloaded = request::blocking(move || {
+        let _turn = turn;
+        installed(&manager, manager.reload_extension(&id))
+    });
     Ok(Json(reloaded.await?))
 }
 
@@ -144,6 +150,28 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Lines of a list of an extension's parts, and characters of each. A module may have a million exports, or names of a mebibyte.
+const LISTED: usize = 1_000;
+const LISTED_CHARS: usize = 300;
+
+/// What is shown of a list, and how much more there is.
+fn bounded(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines = lines.fuse();
+    let cut = |mut line: String| {
+        if let Some((end, _)) = line.char_indices().nth(LISTED_CHARS) {
+            line.truncate(end);
+            line.push('…');
+        }
+        line
+    };
+    let mut shown: Vec<String> = lines.by_ref().take(LISTED).map(cut).collect();
+    let more = lines.count();
+    if more > 0 {
+        shown.push(format!("… and {more} more"));
+    }
+    shown
+}
+
 /// All that there is to know of an extension, in the order in which people want it.
 #[must_use]
 pub fn describe(installed: &Installed) -> Value {
@@ -153,14 +181,11 @@ pub fn describe(installed: &Installed) -> Value {
     let grants = installed.grants();
     let refused = grants.files.refused().iter().map(ToString::to_string);
     let refused = refused.chain(grants.network.refused().iter().cloned());
-    let warnings: Vec<String> = extension.warnings().iter().cloned().chain(refused).collect();
-    let imports: Vec<String> = module
-        .imports
-        .iter()
-        .map(|import| format!("{}.{} {}", import.module, import.name, import.ty))
-        .collect();
-    let exports: Vec<String> =
-        module.exports.iter().map(|export| format!("{} {}", export.name, export.ty)).collect();
+    let warnings = bounded(extension.warnings().iter().cloned().chain(refused));
+    let imports = bounded(
+        module.imports.iter().map(|import| format!("{}.{} {}", import.module, import.name, import.ty)),
+    );
+    let exports = bounded(module.exports.iter().map(|export| format!("{} {}", export.name, export.ty)));
     let jobs: Vec<Value> = extension
         .jobs()
         .iter()
@@ -211,4 +236,18 @@ pub fn describe(installed: &Installed) -> Value {
         "exports": exports,
         "warnings": warnings,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_as_long_as_it_may_be_and_says_what_is_missing() {
+        assert_eq!(bounded(["a".to_owned()].into_iter()), ["a"]);
+        let many = bounded((0..LISTED + 7).map(|number| number.to_string()));
+        assert_eq!((many.len(), many[LISTED].as_str()), (LISTED + 1, "… and 7 more"));
+        let long = bounded(["ä".repeat(1 << 20)].into_iter());
+        assert_eq!(long[0], format!("{}…", "ä".repeat(LISTED_CHARS)));
+    }
 }

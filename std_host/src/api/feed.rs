@@ -262,6 +262,9 @@ mod tests {
         assert_eq!(numbers, [event(2), event(3)]);
         assert_eq!(count(feed.after(3)), Some(0));
         assert_eq!(count(feed.after(4)), None, "nobody has read what was never told");
+        assert_eq!(count(feed.after(u64::MAX)), None, "nor this, whatever is added to it");
+        assert_eq!(feed.number(&feed.id(u64::MAX)), Some(u64::MAX));
+        assert_eq!(feed.number("00000007-18446744073709551616"), None);
     }
 
     #[test]

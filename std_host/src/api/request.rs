@@ -10,12 +10,17 @@ use axum::{
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use toehold::Uuid;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::{Api, ApiError};
 
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(60);
+/// How long none of it may come.
+const IDLE_TIME: Duration = Duration::from_secs(10);
+/// Bytes of a second that a body must have on the average, once it has had [`IDLE_TIME`]: who sends slower holds room that others
+/// need.
+const LEAST_RATE: u64 = 32 << 10;
 
 /// The whole body of a request, of at most `limit` bytes.
 pub(super) async fn bytes(body: Body, limit: usize) -> Result<Bytes, ApiError> {
@@ -27,15 +32,29 @@ pub(super) async fn bytes(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
-    let read = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
-    let read = read.map_err(|_| {
-        let message = format!("the request did not come within {} s", BODY_TIME.as_secs());
-        ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", message)
-    })?;
-    match read {
-        Ok(read) => Ok(read.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(ApiError::bad_request(format!("the request broke off: {error}"))),
+    let too_slow = |message: String| Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", message));
+    let began = Instant::now();
+    let mut body = Limited::new(body, limit);
+    let mut read = Vec::new();
+    loop {
+        let rest = BODY_TIME.saturating_sub(began.elapsed());
+        let Ok(frame) = tokio::time::timeout(rest.min(IDLE_TIME), body.frame()).await else {
+            return too_slow(if rest > IDLE_TIME {
+                format!("nothing of the request came for {} s", IDLE_TIME.as_secs())
+            } else {
+                format!("the request did not come within {} s", BODY_TIME.as_secs())
+            });
+        };
+        match frame {
+            None => return Ok(read.into()),
+            Some(Ok(frame)) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Some(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+            Some(Err(error)) => return Err(ApiError::bad_request(format!("the request broke off: {error}"))),
+        }
+        let owed = began.elapsed().saturating_sub(IDLE_TIME).as_secs().saturating_mul(LEAST_RATE);
+        if (read.len() as u64) < owed && !body.is_end_stream() {
+            return too_slow(format!("the request came with less than {LEAST_RATE} bytes in a second"));
+        }
     }
 }
 
@@ -112,4 +131,46 @@ pub(super) async fn blocking<T: Send + 'static>(
         let message = format!("the host could not do it: {error}");
         Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", message))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    /// A body of so many pieces of so many bytes, before each of which there is a pause.
+    fn body(pieces: u64, bytes: usize, pause: Duration) -> Body {
+        Body::from_stream(stream::unfold(0, move |count| async move {
+            tokio::time::sleep(pause).await;
+            (count < pieces).then(|| (Ok::<_, Infallible>(Bytes::from(vec![0; bytes])), count + 1))
+        }))
+    }
+
+    async fn read(body: Body) -> Result<usize, String> {
+        bytes(body, 64 << 20).await.map(|bytes| bytes.len()).map_err(|error| {
+            assert_eq!((error.status, error.code), (StatusCode::REQUEST_TIMEOUT, "too_slow"));
+            error.message
+        })
+    }
+
+    // The clock of these goes by itself, to the next moment at which something is to happen.
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_nothing_for_a_while_is_given_up() {
+        assert_eq!(read(body(5, 10, Duration::from_secs(1))).await, Ok(50));
+        let error = read(Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())).await;
+        assert_eq!(error, Err("nothing of the request came for 10 s".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_a_little_now_and_then_is_given_up() {
+        let error = read(body(1_000, 1, Duration::from_secs(9))).await;
+        assert_eq!(error, Err("the request came with less than 32768 bytes in a second".to_owned()));
+        // Slow, and fast enough.
+        assert_eq!(read(body(45, 32 << 10, Duration::from_secs(1))).await, Ok(45 << 15));
+        let error = read(body(1_000, 33 << 10, Duration::from_secs(1))).await;
+        assert_eq!(error, Err("the request did not come within 60 s".to_owned()));
+    }
 }

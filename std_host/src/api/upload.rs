@@ -15,7 +15,7 @@ use toehold::{Manifest, Uuid};
 use utoipa::ToSchema;
 
 use super::{Api, ApiError, request};
-use crate::{MANIFEST_FILE, PACKAGE_FILE};
+use crate::{MANIFEST_FILE, PACKAGE_FILE, extensions::install};
 
 /// Bytes of a request that names a path.
 const NAMED_BYTES: usize = 64 << 10;
@@ -138,6 +138,8 @@ impl Upload {
         // It says what the module's file is called; and that a name leads out of the folder, it refuses.
         let read: Manifest = serde_json::from_slice(&manifest)
             .map_err(|error| ApiError::unprocessable("bad_extension", format!("{MANIFEST_FILE}: {error}")))?;
+        install::check_module_name(&read)
+            .map_err(|error| ApiError::unprocessable("bad_extension", format!("{MANIFEST_FILE}: {error}")))?;
         let root = api.source.manager()?.extensions().folder().to_owned();
         request::blocking(move || {
             let folder = Folder::new(&root)?;
@@ -173,7 +175,11 @@ impl Folder {
     /// In `root`, under a name that no extension has, so that it is removed at the next start if it outlives the process.
     fn new(root: &Path) -> Result<Self, ApiError> {
         let path = root.join(format!(".new-{}", Uuid::new_v4().simple()));
-        fs::create_dir_all(&path).map_err(not_kept)?;
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&path).map_err(not_kept)?;
         // Without links: what is loaded from it has its real path.
         Ok(Self(fs::canonicalize(&path).map_err(not_kept)?))
     }
@@ -187,10 +193,18 @@ impl Drop for Folder {
     }
 }
 
+/// Whether there is no room for a file.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), FileTooLarge | QuotaExceeded | StorageFull)
+}
+
 fn not_kept(error: io::Error) -> ApiError {
-    let status = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StatusCode::INSUFFICIENT_STORAGE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    let status = match () {
+        () if is_full(&error) => StatusCode::INSUFFICIENT_STORAGE,
+        // A name that is longer than the disk takes, or a folder and a file of one name.
+        () if error.kind() == io::ErrorKind::InvalidFilename => StatusCode::UNPROCESSABLE_ENTITY,
+        () => StatusCode::INTERNAL_SERVER_ERROR,
     };
     ApiError::new(status, "not_kept", format!("the upload can't be kept in the data folder: {error}"))
 }

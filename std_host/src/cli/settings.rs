@@ -146,6 +146,35 @@ fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::E
     })
 }
 
+/// What serde says of a value, in the words of docs/cli.md instead of Rust's types.
+fn plain(message: &str) -> String {
+    const WORDS: [(&str, &str); 22] = [
+        ("unknown field ", "there is no setting "),
+        ("expected one of ", "there are "),
+        ("missing field ", "it lacks the key "),
+        ("duplicate key", "it stands there twice"),
+        ("invalid type: string ", "it is the text "),
+        ("invalid type: integer ", "it is the number "),
+        ("invalid type: floating point ", "it is the number "),
+        ("invalid type: boolean ", "it is "),
+        ("invalid type: sequence", "it is a list"),
+        ("invalid type: map", "it is a table"),
+        ("invalid value: integer ", "it is the number "),
+        ("expected a nonzero u16", "and must be a number from 1 to 65,535"),
+        ("expected a nonzero u32", "and must be a number from 1 to 4,294,967,295"),
+        ("expected a nonzero u64", "and must be a number, 1 or more"),
+        ("expected a nonzero usize", "and must be a number, 1 or more"),
+        ("expected u64", "and must be a number, 0 or more"),
+        ("expected path string", "and must be a path, as text"),
+        ("expected a string", "and must be text"),
+        ("expected a sequence", "and must be a list, in [ ]"),
+        ("expected a map", "and must be a table"),
+        ("expected struct SecretSettings", "and must be a table, [[secrets]]"),
+        ("expected u16", "and must be a number from 1 to 65,535"),
+    ];
+    WORDS.iter().fold(message.to_owned(), |message, (from, to)| message.replace(from, to))
+}
+
 impl Settings {
     /// What extensions may reach over the network, with these rules instead of those of the file if there are any.
     pub(crate) fn network(&self, rules: &[NetworkRule]) -> Result<NetworkOptions, Problem> {
@@ -174,7 +203,7 @@ impl Settings {
         let mut settings: Self = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start));
             let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-            format!("{}:{line}: {}", path.display(), error.message())
+            format!("{}:{line}: {}", path.display(), plain(error.message()))
         })?;
         // Absolute, whatever the file was named as: folders are granted by absolute paths only.
         let absolute = std::path::absolute(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -206,6 +235,18 @@ mod tests {
         assert_eq!(settings.allow_dir, Some(vec!["/a".into(), "/etc/b".into()]));
         assert_eq!(settings.keep_for, Some(Duration::from_secs(2 * 24 * 3_600)));
         assert_eq!(parse(""), Ok(Settings::default()));
+        // Also where the file itself is named by a relative path: folders are granted by absolute ones.
+        let here = std::env::current_dir().unwrap();
+        for file in ["toehold.toml", "./toehold.toml", "sub/../toehold.toml"] {
+            let text =
+                "data = \"d\"\nallow_dir = [\"texts\"]\nallow_write_dir = [\"out\"]\ntoken_file = \"t\"";
+            let settings = Settings::parse(text, Path::new(file)).unwrap();
+            let folder = here.join(file).parent().unwrap().to_owned();
+            assert_eq!(settings.data, Some(folder.join("d")), "{file}");
+            assert_eq!(settings.allow_dir, Some(vec![folder.join("texts")]), "{file}");
+            assert_eq!(settings.allow_write_dir, Some(vec![folder.join("out")]), "{file}");
+            assert_eq!(settings.token_file, Some(folder.join("t")), "{file}");
+        }
     }
 
     #[test]
@@ -220,15 +261,31 @@ mod tests {
     #[test]
     fn a_mistake_is_named_with_its_line_and_what_is_known() {
         let error = parse("data = \"d\"\nworker = 2").unwrap_err();
-        assert!(error.starts_with("/etc/toehold.toml:2: unknown field `worker`, expected one of"), "{error}");
+        assert!(
+            error.starts_with("/etc/toehold.toml:2: there is no setting `worker`, there are `"),
+            "{error}"
+        );
         assert!(error.contains("`workers`"), "{error}");
         for (text, expected) in [
-            ("\nworkers = \"two\"", "toehold.toml:2: invalid type: string \"two\", expected a nonzero u16"),
-            ("workers = 0", "toehold.toml:1: invalid value: integer `0`"),
-            ("slice = -1", "toehold.toml:1: invalid value: integer `-1`"),
+            (
+                "\nworkers = \"two\"",
+                "toehold.toml:2: it is the text \"two\", and must be a number from 1 to 65,535",
+            ),
+            ("workers = 0", "toehold.toml:1: it is the number `0`, and must be a number from 1 to 65,535"),
+            ("slice = -1", "toehold.toml:1: it is the number `-1`, and must be a number, 1 or more"),
+            ("keep_jobs = -1", "toehold.toml:1: it is the number `-1`, and must be a number, 0 or more"),
+            ("keep_jobs = true", "toehold.toml:1: it is `true`, and must be a number, 0 or more"),
+            ("data = 7", "toehold.toml:1: it is the number `7`, and must be a path, as text"),
+            ("hosts = \"a\"", "toehold.toml:1: it is the text \"a\", and must be a list, in [ ]"),
+            ("hosts = [7]", "toehold.toml:1: it is the number `7`, and must be text"),
+            ("secrets = 7", "toehold.toml:1: it is the number `7`, and must be a list, in [ ]"),
+            ("secrets = [7]", "toehold.toml:1: it is the number `7`, and must be a table, [[secrets]]"),
+            ("slice = 1.5", "toehold.toml:1: it is the number `1.5`, and must be a number, 1 or more"),
+            ("data = [1]", "toehold.toml:1: it is a list, and must be a path, as text"),
+            ("slice = {}", "toehold.toml:1: it is a table, and must be a number, 1 or more"),
             ("keep_for = \"soon\"", "toehold.toml:1: \"soon\" is no time"),
             ("allow_net = [\"a/b\"]", "toehold.toml:1: \"a/b\" is no pattern of hosts"),
-            ("[[secrets]]\nextension = \"a\"", "missing field `host`"),
+            ("[[secrets]]\nextension = \"a\"", "it lacks the key `host`"),
             ("trusted_keys = [\"a5\"]", "toehold.toml:1: \"a5\" is no public key"),
             ("data = ", "toehold.toml:1: "),
         ] {

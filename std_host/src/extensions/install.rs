@@ -111,12 +111,7 @@ fn is_file(path: &Path) -> bool {
 
 /// Writes a package's manifest, with its schemas, and its module into a new folder.
 fn unpack(manifest: &Manifest, schemas: &Schemas, module: &[u8], folder: &Path) -> io::Result<()> {
-    let taken = [MANIFEST_FILE, CONFIG_FILE, PACKAGE_FILE];
-    if taken.iter().any(|name| name.eq_ignore_ascii_case(manifest.wasm_file())) {
-        let message =
-            format!("the package calls its module {}, which something else is called", manifest.wasm_file());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
+    check_module_name(manifest).map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
     let path = folder.join(manifest.wasm_file());
     fs::create_dir_all(path.parent().unwrap_or(folder))?;
     write(&path, module)?;
@@ -125,6 +120,18 @@ fn unpack(manifest: &Manifest, schemas: &Schemas, module: &[u8], folder: &Path) 
         sync(between)?;
     }
     write(&folder.join(MANIFEST_FILE), &manifest_json(manifest, schemas)?)
+}
+
+/// Refuses a module that is called as another file of an extension, or that lies in a folder which is called so.
+pub(crate) fn check_module_name(manifest: &Manifest) -> Result<(), String> {
+    let file = manifest.wasm_file();
+    let first = file.split('/').next().unwrap_or_default();
+    match [MANIFEST_FILE, CONFIG_FILE, PACKAGE_FILE].iter().find(|name| name.eq_ignore_ascii_case(first)) {
+        Some(name) => Err(format!(
+            "`wasm_file` is {file:?}, but {name} is another file of an extension; call the module otherwise"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// A manifest's file, for people where that is not too long.
@@ -151,7 +158,12 @@ fn manifest_json(manifest: &Manifest, schemas: &Schemas) -> io::Result<Vec<u8>> 
 /// Makes a folder with this id in `root`, which `fill` makes and fills, in the place of the one that is there.
 fn put(root: &Path, id: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), ExtensionError> {
     let error = |path: &Path, source| ExtensionError::Read { path: path.to_owned(), source };
-    fs::create_dir_all(root).map_err(|source| error(root, source))?;
+    // Configurations may hold secrets.
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(root).map_err(|source| error(root, source))?;
     let target = root.join(id);
     let new = root.join(format!("{UNDER_WAY}new-{}", Uuid::new_v4().simple()));
     let old = root.join(format!("{UNDER_WAY}old-{id}"));

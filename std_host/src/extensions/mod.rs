@@ -145,6 +145,7 @@ impl Installed {
             )]);
         }
         let state = serde_json::from_slice(state).map_err(|error| vec![format!("it is no JSON: {error}")])?;
+        schema.admit(&state).map_err(|reason| vec![reason])?;
         let problems = schema.problems(&state, false);
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

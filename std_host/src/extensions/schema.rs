@@ -16,6 +16,9 @@ const PROBLEM_CHARS: usize = 300;
 const MOST_PATTERNS: usize = 100;
 /// Bytes of a value that is looked at by patterns: each of them looks at each character, with all that it may be at.
 const MATCHED_BYTES: usize = 64 << 10;
+/// How often a value's parts are looked at, one by one, by a schema's: so that a check takes a few seconds at most, since nothing
+/// stops it once it has begun.
+const MOST_LOOKS: usize = 50_000_000;
 /// Bytes of a compiled pattern.
 const PATTERN_BYTES: usize = 64 << 10;
 
@@ -25,6 +28,8 @@ pub(super) struct Schema {
     value: Value,
     validator: Validator,
     has_patterns: bool,
+    /// With all that are inside.
+    schemas: usize,
 }
 
 /// The schemas of one manifest.
@@ -71,10 +76,13 @@ impl Schemas {
         if json.is_empty() {
             return Ok(Self::default());
         }
-        let keys: StrictKeys = serde_json::from_slice(json).map_err(|error| BadSchema {
-            key: "config_schema, state_schemas".to_owned(),
-            reason: format!("in the package there is no JSON object of these two: {error}"),
-        })?;
+        // As an object first: a list would do for the fields as well.
+        let keys = serde_json::from_slice::<Map<String, Value>>(json)
+            .and_then(|keys| serde_json::from_value::<StrictKeys>(Value::Object(keys)))
+            .map_err(|error| BadSchema {
+                key: "config_schema, state_schemas".to_owned(),
+                reason: format!("in the package there is no JSON object of these two: {error}"),
+            })?;
         Self::of_keys(Keys { config_schema: keys.config_schema, state_schemas: keys.state_schemas })
     }
 
@@ -133,7 +141,7 @@ impl Schema {
         if !value.is_object() && !value.is_boolean() {
             return Err("a schema is an object, true or false".to_owned());
         }
-        schema_bounds::check(&value)?;
+        let schemas = schema_bounds::check(&value)?;
         // Nothing is fetched, and no pattern takes more than linear time.
         let options = jsonschema::options()
             .offline()
@@ -142,7 +150,7 @@ impl Schema {
             shortened(&format!("{}: {error}", place(error.instance_path().as_str(), "its top")))
         })?;
         let has_patterns = schema_bounds::patterns(&value) > 0;
-        Ok(Self { value, validator, has_patterns })
+        Ok(Self { value, validator, has_patterns, schemas })
     }
 
     pub(super) fn value(&self) -> &Value {
@@ -152,6 +160,20 @@ impl Schema {
     /// Bytes of a value's JSON that this checks, if it does not check any.
     pub(super) fn most_bytes(&self) -> Option<usize> {
         self.has_patterns.then_some(MATCHED_BYTES)
+    }
+
+    /// Refuses a value that it would take too long to check.
+    pub(super) fn admit(&self, value: &Value) -> Result<(), String> {
+        let values = schema_bounds::values(value);
+        let looks = values.saturating_mul(self.schemas);
+        if looks <= MOST_LOOKS {
+            return Ok(());
+        }
+        Err(format!(
+            "it has {values} values, and its schema {} schemas: to look at each with each would take {looks} looks, of the \
+             {MOST_LOOKS} that it may take; make one of them smaller",
+            self.schemas
+        ))
     }
 
     /// Each place of a value that does not fit, and what was expected there. Without the values themselves if they may be
@@ -322,6 +344,44 @@ mod tests {
         let error = stray.are_for(["go", "stop"].into_iter()).unwrap_err();
         assert_eq!(error.reason, "the module has no such job; it has go, stop");
         assert!(stray.are_for(["gone"].into_iter()).is_ok());
+    }
+
+    #[test]
+    fn what_would_take_too_long_to_check_is_refused() {
+        let many = schema(json!({ "allOf": vec![json!({ "items": { "type": "integer" } }); 2_000] }));
+        assert_eq!(many.schemas, 4_001);
+        let numbers = |count: usize| json!(vec![1; count]);
+        assert_eq!(many.admit(&numbers(10_000)), Ok(()));
+        let error = many.admit(&numbers(20_000)).unwrap_err();
+        assert!(error.starts_with("it has 20001 values, and its schema 4001 schemas"), "{error}");
+        assert_eq!(schema_bounds::values(&json!({ "a": [1, { "b": null }] })), 1 + 1 + 1 + 1 + 1 + 2);
+    }
+
+    #[test]
+    fn patterns_are_bounded_in_number_and_size_and_in_what_they_look_at() {
+        let properties = |count: usize| -> Value {
+            (0..count).map(|n| (format!("p{n}"), json!({ "pattern": "^a+$" }))).collect::<Map<_, _>>().into()
+        };
+        let schemas = |count| {
+            let manifest = json!({
+                "config_schema": { "patternProperties": { "^x": true } },
+                "state_schemas": { "go": { "properties": properties(count) } },
+            });
+            Schemas::of_manifest(manifest.to_string().as_bytes())
+        };
+        let most = schemas(MOST_PATTERNS - 1).unwrap();
+        assert_eq!(most.states["go"].most_bytes(), Some(MATCHED_BYTES));
+        let error = schemas(MOST_PATTERNS).unwrap_err();
+        assert!(error.reason.contains("there are 101 patterns in all schemas together"), "{}", error.reason);
+        assert_eq!(schema(json!({ "type": "string" })).most_bytes(), None);
+        // A name like any other is no pattern.
+        assert_eq!(schema(json!({ "properties": { "pattern": { "type": "string" } } })).most_bytes(), None);
+        for pattern in ["(a{1000}){1000}", "(?=a)b", "(a)\\1"] {
+            assert!(Schema::new(json!({ "pattern": pattern })).is_err(), "{pattern}");
+        }
+        // What takes a backtracking matcher for ever takes this one as long as the text is.
+        let slow = schema(json!({ "pattern": "^(a+)+$" }));
+        assert_eq!(slow.problems(&json!(format!("{}b", "a".repeat(50_000))), true).len(), 1);
     }
 
     #[test]

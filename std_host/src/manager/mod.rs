@@ -96,6 +96,8 @@ struct Inner {
     pub(super) started: Instant,
     registry: Registry,
     modules: Modules,
+    /// Held while what is installed changes: two who install the same id come one after the other, and the later one wins.
+    installing: Mutex<()>,
     /// The modules that the store is known to have, without and with a signed package.
     kept: Mutex<HashSet<([u8; 32], bool)>>,
     jobs: Mutex<Jobs>,
@@ -156,6 +158,7 @@ impl Manager {
             started: Instant::now(),
             registry: Registry::default(),
             modules: Modules::new(config.limits.clone(), config.trust.clone()),
+            installing: Mutex::default(),
             kept: Mutex::default(),
             jobs: Mutex::new(jobs),
             workers: senders,

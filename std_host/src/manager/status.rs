@@ -138,3 +138,67 @@ mod state {
         JobState::from_name(&name).ok_or_else(|| D::Error::custom(format!("{name:?} is no state of a job")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use toehold::{Interrupt, JobRecord, LastWords, LogLevel, LogLine, Priority, Progress, Report};
+
+    use super::*;
+
+    #[test]
+    fn a_list_has_no_more_of_a_job_than_it_shows() {
+        let long = "ü".repeat(100_000);
+        let record = JobRecord {
+            job: "a:b".to_owned(),
+            module_hash: [0; 32],
+            library: None,
+            parent: None,
+            state: JobState::Failed,
+            wanted: Interrupt::None,
+            priority: Priority::Normal,
+            reason: Some(long.clone()),
+            attempt: 1,
+            attempts: 1,
+            retry_at: None,
+            sleep: None,
+            created_at: 1,
+            started_at: None,
+            ended_at: None,
+            report: Report {
+                progress: Some(Progress {
+                    fraction: 0.5,
+                    phase: Some(long.clone()),
+                    steps: None,
+                    message: long.clone(),
+                }),
+                warnings: vec![long.clone(); 100],
+                ..Report::default()
+            },
+            fuel_used: 7,
+            last_words: Some(LastWords {
+                cause: long.clone(),
+                fault: true,
+                log_tail: vec![LogLine { level: LogLevel::Info, text: long.clone() }; 16],
+                last_error: Some(long.clone()),
+                memory_bytes: 3,
+            }),
+        };
+        let whole = JobStatus::new(Uuid::nil(), record, None);
+        let listed = whole.clone().listed();
+        let cut = format!("{}…", "ü".repeat(LISTED_CHARS));
+        let progress = listed.report.progress.as_ref().unwrap();
+        assert_eq!(
+            (progress.message.as_str(), progress.phase.as_deref()),
+            (cut.as_str(), Some(cut.as_str()))
+        );
+        assert_eq!(listed.reason.as_deref(), Some(cut.as_str()));
+        let words = listed.last_words.as_ref().unwrap();
+        assert_eq!((words.cause.as_str(), words.last_error.as_deref()), (cut.as_str(), Some(cut.as_str())));
+        assert!(serde_json::to_string(&listed).unwrap().len() < 5_000);
+        assert_eq!((listed.fuel_used, words.memory_bytes), (7, 3), "all else is as it was");
+        // What is short stays.
+        let mut short = whole;
+        short.reason = Some("x".repeat(LISTED_CHARS));
+        assert_eq!(short.clone().listed().reason, short.reason);
+    }
+}

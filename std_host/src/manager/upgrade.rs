@@ -1,6 +1,9 @@
 //! Extensions that come, change and go while jobs run.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{MutexGuard, PoisonError},
+};
 
 use super::{Inner, Manager, error::RemoveError};
 use crate::{ExtensionError, Installed, extensions::install};
@@ -15,6 +18,7 @@ impl Manager {
         let inner = &self.inner;
         let config = &inner.config;
         let folder = inner.extensions.folder();
+        let _turn = inner.turn_to_install();
         let id = install::add(path, folder, &config.limits, &config.trust, config.grants.config.as_ref())?;
         let installed = match inner.extensions.get(&id) {
             Ok(_) => inner.extensions.reload(&id)?,
@@ -31,6 +35,7 @@ impl Manager {
     /// # Errors
     /// [`ExtensionError`]; the old one is then still there.
     pub fn reload_extension(&self, id: &str) -> Result<std::sync::Arc<Installed>, ExtensionError> {
+        let _turn = self.inner.turn_to_install();
         let installed = match self.inner.extensions.get(id) {
             Ok(_) => self.inner.extensions.reload(id)?,
             Err(_) => self.inner.extensions.load_id(id)?,
@@ -44,6 +49,7 @@ impl Manager {
     /// # Errors
     /// [`RemoveError`]; then it is still there.
     pub fn remove_extension(&self, id: &str) -> Result<(), RemoveError> {
+        let _turn = self.inner.turn_to_install();
         let installed = self.inner.extensions.get(id)?;
         let jobs = self.inner.live_jobs_of(id);
         if jobs > 0 {
@@ -56,6 +62,11 @@ impl Manager {
 }
 
 impl Inner {
+    /// What another one who panicked left is whole, or brought in order at the next start.
+    fn turn_to_install(&self) -> MutexGuard<'_, ()> {
+        self.installing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn live_jobs_of(&self, extension: &str) -> usize {
         let entries: Vec<_> = self.lock().entries.values().cloned().collect();
         entries.iter().filter(|entry| entry.lock().record.extension() == extension).count()

@@ -62,6 +62,13 @@ pub(super) async fn browser(State(access): State<Access>, request: Request, next
 
 fn check_browser(access: &Access, request: &Request) -> Result<(), ApiError> {
     let headers = request.headers();
+    // Whatever stands before or behind this server may go by another one of them.
+    for name in [header::HOST, header::ORIGIN, SEC_FETCH_SITE, SEC_FETCH_MODE] {
+        if headers.get_all(&name).iter().nth(1).is_some() {
+            let message = format!("the request has more than one header {name}; it may have one");
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_request", message));
+        }
+    }
     // A request for a whole URI, as to a proxy, counts as one to its authority.
     let authority = match request.uri().authority() {
         Some(authority) => authority.as_str().to_owned(),

@@ -31,8 +31,9 @@ pub(super) async fn accept<L: Listener>(api: Api, mut listener: L, tls: Option<T
             () = api.closed() => break,
         };
         let (api, router, tls) = (api.clone(), router.clone(), tls.clone());
+        let head_time = connection::head_time(places.available_permits(), CONNECTIONS);
         connections.spawn(async move {
-            connection::serve(api, router, tls, stream).await;
+            connection::serve(api, router, tls, stream, head_time).await;
             drop(place);
         });
         // Those that are over would pile up.

@@ -36,6 +36,14 @@ pub enum TokenError {
         /// What the system says.
         source: io::Error,
     },
+    /// Others on this machine can read the file, or change it.
+    #[error("{path}: others on this machine can read or change it (mode {mode:o}), so the token is no secret; make a new one, for `chmod 600 {path}`", path = path.display())]
+    Loose {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// What stands in the file is no token.
     #[error("{}: {source}", path.display())]
     Content {
@@ -79,6 +87,7 @@ impl Token {
         let failed = |source| TokenError::File { path: path.to_owned(), source };
         match fs::read_to_string(path) {
             Ok(text) => {
+                check_private(path)?;
                 let content =
                     |source| TokenError::Content { path: path.to_owned(), source: Box::new(source) };
                 Ok((Self::new(&text).map_err(content)?, false))
@@ -97,6 +106,24 @@ impl Token {
     pub fn is(&self, other: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(other).into()
     }
+}
+
+/// Refuses a file that everybody can read, or others than its owner change. A group may read it: that is how some systems hand
+/// secrets to a service.
+#[cfg(unix)]
+fn check_private(path: &Path) -> Result<(), TokenError> {
+    use std::os::unix::fs::PermissionsExt;
+    let found = fs::metadata(path).map_err(|source| TokenError::File { path: path.to_owned(), source })?;
+    let mode = found.permissions().mode() & 0o777;
+    if found.is_file() && mode & 0o027 != 0 {
+        return Err(TokenError::Loose { path: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check_private(_path: &Path) -> Result<(), TokenError> {
+    Ok(())
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
@@ -148,6 +175,22 @@ mod tests {
         {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        #[cfg(unix)]
+        for (mode, is_good) in [(0o640, true), (0o400, true), (0o644, false), (0o620, false), (0o602, false)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let read = Token::of_file(&path).map(drop);
+            assert_eq!(read.is_ok(), is_good, "{mode:o}: {read:?}");
+            if !is_good {
+                let error = read.unwrap_err().to_string();
+                assert!(
+                    error.contains(&format!("(mode {mode:o})")) && error.contains("chmod 600"),
+                    "{error}"
+                );
+            }
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
         fs::write(&path, "short").unwrap();
         let error = Token::of_file(&path).unwrap_err().to_string();

@@ -24,6 +24,14 @@ pub enum OpenError {
         /// The lock.
         path: PathBuf,
     },
+    /// Others on this machine may write in the folder, and so put there what they want.
+    #[error("{path}: others on this machine may write in it (mode {mode:o}), and have jobs run or changed; `chmod 700 {path}` keeps it to its owner", path = path.display())]
+    Loose {
+        /// The folder.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// There is no store, and who only reads makes none.
     #[error("{path}: there is no such file, so no job was ever stored here; name another data folder", path = path.display())]
     Missing {

@@ -235,6 +235,8 @@ fn create(path: &Path) -> Result<(), OpenError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
         _ => {}
     }
+    // What SQLite puts beside it gets the same mode.
+    folder::make_private(&new).map_err(io)?;
     let write = || {
         let mut connection = Connection::open(&new)?;
         let transaction = connection.transaction()?;

@@ -44,6 +44,7 @@ impl SqliteStore {
         let lock = folder::lock(folder)?;
         let path = folder::database(folder);
         let mut connection = schema::open_for_writing(&path, options.max_bytes)?;
+        folder::keep_private(&path);
         let failed = |error| StoreError::of(path.clone(), error);
         let pieces = Pieces::read(&connection).map_err(failed)?;
         let wal = Wal::of(&mut connection).map_err(failed)?;

@@ -244,7 +244,7 @@ fn settings_come_from_flags_then_variables_then_the_file() {
     assert_eq!(place.status(&id)["attempts"], 7);
 
     for (text, expected) in [
-        ("worker = 3", "bad.toml:1: unknown field `worker`, expected one of"),
+        ("worker = 3", "bad.toml:1: there is no setting `worker`"),
         ("\nworkers = \"x\"", "bad.toml:2: invalid type: string \"x\""),
         ("workers = 0", "bad.toml:1: invalid value: integer `0`"),
         ("data = [", "bad.toml:1: "),

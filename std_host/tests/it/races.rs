@@ -1,12 +1,15 @@
 //! What is asked of jobs at unlucky moments.
 
-use std::future::Future;
+use std::{fs, future::Future, thread};
 
 use serde_json::json;
 use std_host::manager::Dispatch;
 use toehold::JobState;
 
-use crate::jobs::{Data, block_on, dispatch, wait_for_items};
+use crate::{
+    jobs::{Data, block_on, dispatch, wait_for_items},
+    support::{Folder, manifest, module},
+};
 
 #[test]
 fn a_job_runs_though_nobody_waits_for_its_dispatch() {
@@ -82,4 +85,40 @@ fn events_end_with_the_job_whatever_number_one_asks_for() {
     let mut events = block_on(job.events(1_000)).unwrap();
     block_on(job.wait());
     while block_on(events.next()).unwrap().is_some() {}
+}
+
+/// Of those who install one extension at once each comes through, one after the other, and what is there at the end is whole.
+#[test]
+fn installs_of_one_extension_at_once_follow_each_other() {
+    let data = Data::new();
+    let manager = data.open();
+    let folder = Folder::new();
+    let sources: Vec<_> = (1..=8)
+        .map(|version| {
+            let manifest =
+                manifest("a").replace("\"version\": \"1\"", &format!("\"version\": \"{version}\""));
+            let wasm = wat::parse_str(module("(i32.const 0)")).unwrap();
+            folder.add_files(&format!("source-{version}"), &manifest, &wasm)
+        })
+        .collect();
+    for _ in 0..10 {
+        thread::scope(|scope| {
+            for source in &sources {
+                scope.spawn(|| manager.add_extension(source).unwrap());
+            }
+        });
+        let loaded = manager.extensions().get("a").unwrap();
+        let written = fs::read_to_string(data.path().join("extensions/a/manifest.json")).unwrap();
+        let version = loaded.extension().manifest().version();
+        assert!(
+            written.contains(&format!("\"version\": \"{version}\"")),
+            "{version} is not that of {written}"
+        );
+        let names: Vec<_> = fs::read_dir(data.path().join("extensions"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "test-extension")
+            .collect();
+        assert_eq!(names, ["a"], "nothing is left of those that came before");
+    }
 }

@@ -162,3 +162,37 @@ fn a_check_reads_all_of_it() {
     assert!(texts.iter().any(|text| text.contains("malformed")), "{texts:?}");
     assert!(texts.iter().any(|text| !text.contains("malformed")), "{texts:?}");
 }
+
+/// As ssh does: what others may write in is no place for what decides which jobs run.
+#[cfg(unix)]
+#[test]
+fn a_store_is_its_owner_s() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let mode = |path: &std::path::Path| fs::metadata(path).expect("a file").permissions().mode() & 0o777;
+    let set = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("its mode is set");
+    };
+    let temp = tempfile::tempdir().expect("a folder");
+    let folder = temp.path().join("data");
+    fs::create_dir(&folder).expect("a folder");
+    set(&folder, 0o755);
+    let files =
+        ["toehold.db", "toehold.db-wal", "toehold.db-shm", "toehold.lock"].map(|name| folder.join(name));
+    let store = SqliteStore::open(&folder, StoreOptions::default()).expect("others may look into the folder");
+    files.iter().for_each(|file| assert_eq!(mode(file), 0o600, "{}", file.display()));
+    drop(store);
+
+    // As an older version made them.
+    files.iter().filter(|file| file.exists()).for_each(|file| set(file, 0o644));
+    let store = SqliteStore::open(&folder, StoreOptions::default()).expect("it is put right");
+    files.iter().for_each(|file| assert_eq!(mode(file), 0o600, "{}", file.display()));
+    drop(store);
+
+    for loose in [0o770, 0o702, 0o777] {
+        set(&folder, loose);
+        let error = SqliteStore::open(&folder, StoreOptions::default()).expect_err("others may write");
+        assert!(matches!(error, OpenError::Loose { mode, .. } if mode == loose), "{error}");
+        assert!(error.to_string().contains("chmod 700"), "{error}");
+    }
+    set(&folder, 0o700);
+}

@@ -1,6 +1,6 @@
 //! Whom a server lets in.
 
-use std::{fs, io::Write, sync::Arc};
+use std::{fs, io::Write, os::unix::fs::PermissionsExt, sync::Arc};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
@@ -55,6 +55,15 @@ fn pages_of_others_are_refused() {
         let answer = asked(&[&format!("origin: {origin}")]);
         assert_eq!((answer.status, answer.code().as_str()), (403, "wrong_origin"), "{origin:?}");
     }
+    // Whoever stands in between may go by another one of them.
+    for twice in [
+        ["host: localhost", "host: evil.example"],
+        [&format!("origin: http://{own}"), "origin: http://evil.example"],
+        ["sec-fetch-site: same-origin", "sec-fetch-site: cross-site"],
+    ] {
+        let answer = asked(&twice);
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"), "{twice:?}: {answer:?}");
+    }
     for site in ["cross-site", "same-site", "nonsense"] {
         let answer = asked(&[&format!("sec-fetch-site: {site}")]);
         assert_eq!((answer.status, answer.code().as_str()), (403, "wrong_origin"), "{site}");
@@ -100,6 +109,10 @@ fn without_the_token_nothing_is_told_and_nothing_is_done() {
     let place = Place::new();
     let file = place.folder().join("token");
     fs::write(&file, TOKEN).unwrap();
+    // What everybody can read is no secret.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    place.fails(&["serve", "--token-file", file.to_str().unwrap()], 7, "can read or change it (mode 644)");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let server = place.serve_with(&["--token-file", file.to_str().unwrap()]);
     let with = |header: &str, path: &str| server.ask("GET", path, &[header], b"");
     for path in [

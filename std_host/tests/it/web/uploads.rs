@@ -77,6 +77,8 @@ fn what_can_not_be_installed_is_refused_and_leaves_nothing() {
     };
     let (up, absolute, own) =
         (elsewhere("../../evil.wasm"), elsewhere("/tmp/evil.wasm"), elsewhere("manifest.json"));
+    let (below, beside) = (elsewhere("Manifest.json/x"), elsewhere("package.toehold"));
+    let long = elsewhere(&"x".repeat(300));
     let cases: &[(Parts<'_>, u16, &str)] = &[
         (&[("manifest", &manifest)], 400, "package, or manifest and module"),
         (&[("module", &module), ("package", b"x")], 400, "package, or manifest and module"),
@@ -86,7 +88,10 @@ fn what_can_not_be_installed_is_refused_and_leaves_nothing() {
         (&[("manifest", b"{"), ("module", &module)], 422, "manifest.json: "),
         (&[("manifest", &up), ("module", &module)], 422, "wasm_file"),
         (&[("manifest", &absolute), ("module", &module)], 422, "wasm_file"),
-        (&[("manifest", &own), ("module", &module)], 422, ""),
+        (&[("manifest", &own), ("module", &module)], 422, "manifest.json is another file"),
+        (&[("manifest", &below), ("module", &module)], 422, "manifest.json is another file"),
+        (&[("manifest", &beside), ("module", &module)], 422, "package.toehold is another file"),
+        (&[("manifest", &long), ("module", &module)], 422, "File name too long"),
         (
             &[("manifest", &manifest), ("module", b"no module")],
             422,

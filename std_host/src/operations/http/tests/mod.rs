@@ -309,6 +309,28 @@ fn a_secret_goes_to_its_host_and_never_to_the_guest() {
     assert!(!shown.contains("0123456789abc"), "{shown}");
 }
 
+/// A reply that ends within a secret has a part of it that nobody would know for one.
+#[test]
+fn a_secret_is_not_asked_for_piece_by_piece() {
+    let server = Server::new(|request, stream| drop(stream.write_all(ok(request).as_bytes())));
+    let here = [server.url("")];
+    let get = |with_secret: bool| {
+        let secret = Secret::new("example", &here[0], "X-Key", "0123456789abc").unwrap();
+        let grants = grants(&here, &here, |options| options.secrets.extend(with_secret.then_some(secret)));
+        let headers = json!({ "Range": "bytes=0-5", "If-Range": "x", "X-Mine": "yes" });
+        call(&grants, "query:http.fetch", json!({ "url": server.url("/"), "headers": headers })).unwrap()
+    };
+    get(true);
+    get(false);
+    let requests = server.requests();
+    assert!(!requests[0].contains("range") && requests[0].contains("x-mine: yes"), "{}", requests[0]);
+    assert!(
+        requests[1].contains("range: bytes=0-5") && requests[1].contains("if-range: x"),
+        "{}",
+        requests[1]
+    );
+}
+
 #[test]
 fn an_extension_has_so_many_requests_at_a_time_and_the_others_wait() {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -96,3 +96,23 @@ fn what_a_redirect_takes_along_depends_on_where_it_leads() {
         assert!(server.requests()[0].contains("x-key: very secret\r\n"));
     }
 }
+
+/// Messages are cut, and a secret that the cut goes through must not be half in them.
+#[test]
+fn a_secret_is_hidden_before_what_has_it_is_cut() {
+    const VALUE: &str = "0123456789abcdefghijklmnopqrstuvwxyz";
+    for before in 0..120 {
+        let at = format!("http://elsewhere.example/{}{VALUE}{}", "x".repeat(before), "y".repeat(100));
+        let location =
+            format!("HTTP/1.1 302 Go\r\nlocation: {at}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let server = Server::new(move |_, stream| drop(stream.write_all(location.as_bytes())));
+        let here = [server.url("")];
+        let secret = Secret::new("example", &here[0], "X-Key", VALUE).unwrap();
+        let grants = grants(&here, &here, |options| options.secrets.push(secret));
+        let asked = server.url(&format!("/{}{VALUE}", "z".repeat(before)));
+        for error in [get(&grants, &server.url("/")), get(&grants, &asked)] {
+            let error = error.unwrap_err();
+            assert!(!error.contains("0123"), "{before}: {error}");
+        }
+    }
+}
