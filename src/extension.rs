@@ -115,6 +115,7 @@ impl Extension {
         if bytes.len() > limits.module_bytes {
             return Err(LoadError::TooLarge { bytes: bytes.len(), limit: limits.module_bytes });
         }
+        check_magic(bytes)?;
         let compiled = compile(&engine(&limits), bytes).map_err(invalid)?;
         let info = check(&compiled, bytes, &limits)?;
         drop(module); // Its memory may be needed for the instance that `plugin_init` runs in.
@@ -300,6 +301,24 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// What modules in binary form begin with.
+const MAGIC: &[u8] = b"\0asm";
+
+/// Says of what is no module at all what it is not: the interpreter shows bytes.
+#[inline(never)]
+fn check_magic(bytes: &[u8]) -> Result<(), LoadError> {
+    if cfg!(not(feature = "error-text")) || bytes.starts_with(MAGIC) {
+        return Ok(());
+    }
+    let is_text = core::str::from_utf8(bytes.get(..64).unwrap_or(bytes)).is_ok() && !bytes.is_empty();
+    let what = if is_text {
+        "it is text; WebAssembly text (.wat) has to be made a binary first, such as by `wat2wasm`"
+    } else {
+        "it does not begin as one"
+    };
+    Err(LoadError::Invalid(String::from(what)))
 }
 
 #[inline(never)]

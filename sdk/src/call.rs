@@ -45,6 +45,8 @@ pub enum CallError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (method, reason) = match self {
+            // Most hosts name the method themselves.
+            Self::Failed { method, message } if names(message, method) => return f.write_str(message),
             Self::Failed { method, message } => (method, message.as_str()),
             Self::NoReply { method } => (method, "no room for a reply in the extension's memory"),
             Self::Input { method, reason } | Self::Reply { method, reason } => (method, reason.as_str()),
@@ -53,6 +55,11 @@ impl fmt::Display for CallError {
         f.write_str(": ")?;
         f.write_str(reason)
     }
+}
+
+/// Whether a message begins with the method and a colon.
+fn names(message: &str, method: &str) -> bool {
+    message.strip_prefix(method).is_some_and(|rest| rest.starts_with(": "))
 }
 
 /// As for people: what quotes text takes tables of Unicode along, into each guest.
@@ -112,7 +119,19 @@ fn unexpected(method: &str, expected: &str, reply: &[u8], error: &dyn fmt::Displ
 
 #[cfg(test)]
 mod tests {
-    use super::refusal;
+    use super::{CallError, refusal};
+
+    #[test]
+    fn a_method_is_named_once() {
+        use alloc::string::ToString;
+
+        let error = |message: &str| {
+            CallError::Failed { method: "query:a".into(), message: message.into() }.to_string()
+        };
+        assert_eq!(error("no room"), "query:a: no room");
+        assert_eq!(error("query:a: no room"), "query:a: no room");
+        assert_eq!(error("query:ab: no room"), "query:a: query:ab: no room");
+    }
 
     #[test]
     fn only_an_error_alone_is_a_refusal() {

@@ -50,7 +50,7 @@ mod worker;
 
 pub use checkpoints::{CheckpointFolder, ReadCheckpointError};
 pub use extensions::{
-    CONFIG_FILE, Change, ExtensionError, ExtensionManager, GrantOptions, Installed, MANIFEST_FILE,
+    CONFIG_FILE, Change, ExtensionError, ExtensionManager, GrantOptions, Installed, MANIFEST_FILE, NotLoaded,
     PACKAGE_FILE,
 };
 pub use handle::{Ended, JobHandle, JobStatus};

@@ -14,7 +14,7 @@
 //!
 //! | method | input | reply |
 //! | --- | --- | --- |
-//! | `action:kv.put` | `{"key": "a/b", "value": …, "if_absent": false}`, the last optional | `{"version": 1}`: how often the key was ever written |
+//! | `action:kv.put` | `{"key": "a/b", "value": …}` | `{"version": 1}`: how often the key was ever written |
 //! | `action:sleep` | `{"ms": 100}` | anything, once that time is over |
 //! | `action:jobs.dispatch` | `{"job": "test-extension:counter", "state": {…}}` | `{"job_id": "…"}` |
 //! | `query:job.attempt` | none | `{"attempt": 1}`, from 1 up |

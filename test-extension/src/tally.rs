@@ -61,7 +61,6 @@ fn put(ctx: &JobContext, prefix: &str, n: u64) -> Result<u64> {
     struct Input<'a> {
         key: &'a str,
         value: Item,
-        if_absent: bool,
     }
     #[derive(Serialize)]
     struct Item {
@@ -73,7 +72,7 @@ fn put(ctx: &JobContext, prefix: &str, n: u64) -> Result<u64> {
     }
 
     let key = format!("{prefix}/{}/{n}", ctx.job_id());
-    let input = Input { key: &key, value: Item { n }, if_absent: false };
+    let input = Input { key: &key, value: Item { n } };
     let reply: Reply = ctx.call("action:kv.put", None, &input)?;
     if reply.version != 1 {
         return Err(Error::failed(format!(

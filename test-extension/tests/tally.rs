@@ -20,10 +20,7 @@ fn it_puts_each_item_once() {
     assert_eq!(run.result, JobResult::Completed);
     assert_eq!(run.state, Some(TallyState { current: 25, versions: 25, ..to(25) }));
     assert_eq!((run.items, run.checks, run.checkpoints.len()), (25, 25, 2));
-    assert_eq!(
-        run.calls[2].input,
-        json!({ "key": format!("tally/{JOB}/3"), "value": { "n": 3 }, "if_absent": false })
-    );
+    assert_eq!(run.calls[2].input, json!({ "key": format!("tally/{JOB}/3"), "value": { "n": 3 } }));
     let entries = kv.entries();
     assert_eq!(entries.len(), 25);
     assert_eq!(entries[&format!("tally/{JOB}/25")], Entry { value: json!({ "n": 25 }), version: 1 });

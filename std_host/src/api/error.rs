@@ -173,6 +173,9 @@ impl From<ExtensionError> for ApiError {
             ExtensionError::Read { ref source, .. } if is_full(source) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "store_full", error)
             }
+            ExtensionError::NotLoaded { .. } => {
+                Self::new(StatusCode::CONFLICT, "extension_not_loaded", error)
+            }
             ExtensionError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_extension", error),
             ExtensionError::Unsigned { .. } | ExtensionError::Changed { .. } => {
                 Self::unprocessable("untrusted", error)

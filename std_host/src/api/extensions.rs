@@ -18,7 +18,7 @@ use super::{
     upload::{Files, Named, Upload},
 };
 use crate::{
-    ExtensionError, Installed,
+    ExtensionError, Installed, NotLoaded,
     manager::{Manager, RemoveError, hex},
 };
 
@@ -30,9 +30,10 @@ use crate::{
     responses((status = 200, description = "Extensions", body = Extensions), (status = "default", description = "Refused", body = ApiProblem))
 )]
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, ApiError> {
-    let installed = api.source.manager()?.extensions().list();
-    let extensions: Vec<Value> = installed.iter().map(|one| describe(one)).collect();
-    Ok(Json(json!({ "extensions": extensions })))
+    let manager = api.source.manager()?.extensions();
+    let extensions: Vec<Value> = manager.list().iter().map(|one| describe(one)).collect();
+    let failed: Vec<Value> = manager.not_loaded().iter().map(describe_failed).collect();
+    Ok(Json(json!({ "extensions": extensions, "not_loaded": failed })))
 }
 
 #[utoipa::path(
@@ -150,6 +151,12 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What there is to say of an extension that could not be loaded.
+#[must_use]
+pub fn describe_failed(failed: &NotLoaded) -> Value {
+    json!({ "id": failed.id, "folder": failed.folder.display().to_string(), "error": failed.error })
+}
+
 /// Lines of a list of an extension's parts, and characters of each. A module may have a million exports, or names of a mebibyte.
 const LISTED: usize = 1_000;
 const LISTED_CHARS: usize = 300;
@@ -180,7 +187,8 @@ pub fn describe(installed: &Installed) -> Value {
     let hash = hex(&module.hash);
     let grants = installed.grants();
     let refused = grants.files.refused().iter().map(ToString::to_string);
-    let refused = refused.chain(grants.network.refused().iter().cloned());
+    let refused =
+        refused.chain(grants.network.refused().iter().cloned()).chain(installed.doubts().iter().cloned());
     let warnings = bounded(extension.warnings().iter().cloned().chain(refused));
     let imports = bounded(
         module.imports.iter().map(|import| format!("{}.{} {}", import.module, import.name, import.ty)),

@@ -66,7 +66,7 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub use error::ApiError;
-pub use extensions::describe;
+pub use extensions::{describe, describe_failed};
 pub use jobs::BUNDLE_BYTES;
 
 use self::{error::ApiProblem, feed::Feed, metrics::Metrics, schema::Health, source::Source};

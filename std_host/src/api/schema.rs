@@ -8,6 +8,19 @@ use utoipa::ToSchema;
 #[allow(dead_code)]
 pub(super) struct Extensions {
     extensions: Vec<Extension>,
+    /// What lies in the data folder and could not be loaded.
+    not_loaded: Vec<FailedExtension>,
+}
+
+/// An extension that could not be loaded.
+#[derive(ToSchema)]
+#[allow(dead_code)]
+struct FailedExtension {
+    /// The name of its folder, which is its id.
+    id: String,
+    folder: String,
+    /// Why.
+    error: String,
 }
 
 /// All about an extension.

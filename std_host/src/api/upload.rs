@@ -165,8 +165,10 @@ impl Upload {
     pub(super) fn error(&self, error: ApiError) -> ApiError {
         let Self::Brought { folder, .. } = self else { return error };
         let inside = format!("{}{}", folder.0.display(), std::path::MAIN_SEPARATOR);
-        let message =
-            error.message.replace(&inside, "").replace(&folder.0.display().to_string(), "the upload");
+        // The name is ours: who has sent the package has another one for it.
+        let package = format!("{inside}{PACKAGE_FILE}: ");
+        let message = error.message.replace(&package, "the package: ");
+        let message = message.replace(&inside, "").replace(&folder.0.display().to_string(), "the upload");
         ApiError { message, ..error }
     }
 }

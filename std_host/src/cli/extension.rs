@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std_host::{
     Change, ExtensionError, ExtensionManager, GrantOptions, Installed,
-    api::{ApiError, describe},
+    api::{ApiError, describe, describe_failed},
 };
 use toehold::Limits;
 
@@ -95,6 +95,9 @@ enum Where {
 #[derive(Deserialize)]
 struct Listed {
     extensions: Vec<Value>,
+    /// Older servers don't tell.
+    #[serde(default)]
+    not_loaded: Vec<Value>,
 }
 
 pub(crate) fn extension(command: &ExtensionCommand) -> Exit {
@@ -167,30 +170,41 @@ fn bad(error: ExtensionError) -> Problem {
 }
 
 fn list(place: &Place, common: &Common) -> Result<Exit, Problem> {
-    let (extensions, exit, place) = match place.find(common)? {
+    let (listed, place) = match place.find(common)? {
         Where::Server(client) => {
             let listed: Listed = client.get("/extensions")?;
-            (listed.extensions, Exit::Completed, client.data().join(INSTALLED))
+            (listed, client.data().join(INSTALLED))
         }
         // A data folder without extensions need not have the folder for them.
         Where::Folder(folder) if folder.ends_with(INSTALLED) && !folder.exists() => {
-            (Vec::new(), Exit::Completed, folder)
+            (Listed { extensions: Vec::new(), not_loaded: Vec::new() }, folder)
         }
         Where::Folder(folder) => {
             let manager = manager(&folder, common)?;
-            let mut exit = Exit::Completed;
-            for change in manager.refresh().map_err(bad)? {
+            let changes = manager.refresh().map_err(bad)?;
+            let error = |change: &Change| matches!(change, Change::Failed(ExtensionError::Duplicate { .. }));
+            // Of these one is loaded, so that they are not among those that are not.
+            for change in changes.iter().filter(|change| error(change)) {
                 if let Change::Failed(error) = change {
                     output::eprint(&format!("error: {}", output::one_line(&error.to_string())));
-                    exit = Exit::NotStarted;
                 }
             }
-            (manager.list().iter().map(|one| describe(one)).collect(), exit, folder)
+            let extensions = manager.list().iter().map(|one| describe(one)).collect();
+            (
+                Listed { extensions, not_loaded: manager.not_loaded().iter().map(describe_failed).collect() },
+                folder,
+            )
         }
     };
+    let Listed { mut extensions, not_loaded } = listed;
+    for failed in &not_loaded {
+        output::eprint(&format!("error: {}", output::one_line(&plain(&failed["error"]))));
+    }
+    let exit = if not_loaded.is_empty() { Exit::Completed } else { Exit::NotStarted };
     if common.json {
+        extensions.extend(not_loaded);
         output::print(&Value::from(extensions).to_string());
-    } else if extensions.is_empty() {
+    } else if extensions.is_empty() && not_loaded.is_empty() {
         let hint = "`toehold extension add PATH` installs one, --extensions DIR lists those of a folder";
         output::print(&format!("no extension in {}; {hint}", place.display()));
     } else {
@@ -200,7 +214,9 @@ fn list(place: &Place, common: &Common) -> Result<Exit, Problem> {
                 names.map(|name| name.split_once(':').map_or(name.clone(), |(_, name)| name.to_owned()));
             vec![plain(&extension["id"]), plain(&extension["version"]), names.collect::<Vec<_>>().join(", ")]
         };
-        output::print(&table(&extensions.iter().map(row).collect::<Vec<_>>()));
+        let failed = |failed: &Value| vec![plain(&failed["id"]), "-".to_owned(), "not loaded".to_owned()];
+        let rows = extensions.iter().map(row).chain(not_loaded.iter().map(failed));
+        output::print(&table(&rows.collect::<Vec<_>>()));
     }
     Ok(exit)
 }

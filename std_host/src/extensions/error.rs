@@ -101,14 +101,15 @@ pub enum ExtensionError {
     },
     /// The configuration is not what the manifest's `config_schema` expects.
     #[error(
-        "{path}: is not what the `config_schema` of the extension's manifest expects: {problems}; mend it and load the \
+        "{what}: is not what the `config_schema` of the extension's manifest expects: {problems}; mend it and load the \
          extension again",
-        path = path.display(),
+        what = path.as_ref().map_or("the configuration that was given".to_owned(), |path| path.display().to_string()),
         problems = problems.join("; ")
     )]
     Config {
-        /// The configuration's file, which need not be there.
-        path: PathBuf,
+        /// The configuration's file, which need not be there; none where another one was given instead
+        /// ([`GrantOptions::config`](crate::GrantOptions::config)).
+        path: Option<PathBuf>,
         /// Each place, and what was expected there. Without values, which may be secret.
         problems: Vec<String>,
     },
@@ -149,6 +150,16 @@ pub enum ExtensionError {
         folder: PathBuf,
         /// The ids that there are.
         known: Vec<String>,
+    },
+    /// The extension with this id lies there, and could not be loaded.
+    #[error(
+        "extension {id} is installed but was not loaded: {reason}; once that is mended, `toehold extension reload {id}` loads it"
+    )]
+    NotLoaded {
+        /// The id.
+        id: String,
+        /// Why, with the path it is about.
+        reason: String,
     },
     /// `plugin_cleanup` ended with a fault; the extension is unloaded all the same.
     #[error("{id}: unloaded, but its clean-up failed: {fault}")]

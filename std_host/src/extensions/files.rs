@@ -105,7 +105,7 @@ impl ExtensionFiles {
     /// The configuration that the guest gets, with the schema's defaults in it: this one if there is one, else that of the
     /// folder.
     pub(super) fn configured(&self, instead: Option<&Value>) -> Result<Value, ExtensionError> {
-        configured(&self.schemas, instead.unwrap_or(&self.config), &self.folder.join(CONFIG_FILE))
+        configured(&self.schemas, instead, &self.config, &self.folder.join(CONFIG_FILE))
     }
 
     /// Refuses schemas for jobs that the module does not have.
@@ -124,16 +124,22 @@ impl ExtensionError {
     }
 }
 
-/// A configuration of this file with the schema's defaults in it, if it fits.
-pub(super) fn configured(schemas: &Schemas, config: &Value, path: &Path) -> Result<Value, ExtensionError> {
-    let mut config = config.clone();
+/// The configuration of this file, or the one that was given instead, with the schema's defaults in it, if it fits.
+pub(super) fn configured(
+    schemas: &Schemas,
+    instead: Option<&Value>,
+    config: &Value,
+    path: &Path,
+) -> Result<Value, ExtensionError> {
+    let path = instead.is_none().then(|| path.to_owned());
+    let mut config = instead.unwrap_or(config).clone();
     let Some(schema) = &schemas.config else { return Ok(config) };
     schema.fill_defaults(&mut config);
     let problems = schema.problems(&config, true);
     if problems.is_empty() {
         return Ok(config);
     }
-    Err(ExtensionError::Config { path: path.to_owned(), problems })
+    Err(ExtensionError::Config { path, problems })
 }
 
 /// The operator's configuration in a folder, and its bytes; an empty one if there is none.
@@ -189,7 +195,7 @@ fn stay_inside(folder: &Path, path: &Path) -> Result<(), ExtensionError> {
     Err(ExtensionError::OutsideFolder { path: path.to_owned(), target })
 }
 
-pub(super) fn canonical(path: &Path) -> Result<PathBuf, ExtensionError> {
+pub(crate) fn canonical(path: &Path) -> Result<PathBuf, ExtensionError> {
     path.canonicalize().map_err(|source| ExtensionError::Read { path: path.to_owned(), source })
 }
 

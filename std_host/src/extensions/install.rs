@@ -10,9 +10,10 @@ use std::{
 use serde_json::{Map, Value};
 use toehold::{Extension, Limits, Manifest, Trust, Uuid};
 
+pub(crate) use super::files::canonical;
 use super::{
     CONFIG_FILE, ExtensionError, MANIFEST_FILE, PACKAGE_FILE,
-    files::{self, ExtensionFiles, Source, canonical},
+    files::{self, ExtensionFiles, Source},
     schema::Schemas,
     signed::{self, SignedPackage},
 };
@@ -89,7 +90,7 @@ fn add_package(
     let has_config = is_file(&kept);
     let there =
         if has_config { files::config(&canonical(&installed)?)?.0 } else { Value::Object(Map::new()) };
-    files::configured(&schemas, config.unwrap_or(&there), &kept)?;
+    files::configured(&schemas, config, &there, &kept)?;
     put(root, manifest.id(), |new| {
         fs::create_dir(new)?;
         unpack(&manifest, &schemas, &module, new)?;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde_json::Value;
-use toehold::{Extension, Limits, PublicKey, Trust};
+use toehold::{Extension, Limits, Manifest, PublicKey, Trust};
 
 pub use self::error::ExtensionError;
 pub(crate) use self::signed::trusted;
@@ -35,6 +35,19 @@ pub struct ExtensionManager {
     options: GrantOptions,
     trust: Trust,
     installed: RwLock<BTreeMap<String, Arc<Installed>>>,
+    /// By their folders' names.
+    failed: RwLock<BTreeMap<String, NotLoaded>>,
+}
+
+/// An extension that lies in the folder and could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotLoaded {
+    /// The name of its folder, which is its id unless somebody has put it there by hand.
+    pub id: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Why.
+    pub error: String,
 }
 
 /// What the operator gives to extensions beyond their own folders.
@@ -62,6 +75,8 @@ pub struct Installed {
     grants: Arc<Grants>,
     module: Arc<[u8]>,
     schemas: Schemas,
+    /// What one that was only looked at would not get.
+    doubts: Vec<String>,
     package: Option<SignedPackage>,
 }
 
@@ -156,6 +171,12 @@ impl Installed {
         schema.is_some_and(|schema| schema.most_bytes().is_some() || state.len() > QUICKLY_CHECKED)
     }
 
+    /// What one in a package, which is only looked at, would not get of the folders that its manifest asks for.
+    #[must_use]
+    pub fn doubts(&self) -> &[String] {
+        &self.doubts
+    }
+
     /// What the operator grants it.
     #[must_use]
     pub fn grants(&self) -> &Arc<Grants> {
@@ -167,7 +188,14 @@ impl ExtensionManager {
     /// A manager of the extensions in `folder`, none of which is loaded yet.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>, limits: Limits, options: GrantOptions) -> Self {
-        Self { folder: folder.into(), limits, options, trust: Trust::Anyone, installed: RwLock::default() }
+        Self {
+            folder: folder.into(),
+            limits,
+            options,
+            trust: Trust::Anyone,
+            installed: RwLock::default(),
+            failed: RwLock::default(),
+        }
     }
 
     /// The same, but it takes only what these have signed: a folder must have its signed package beside its files. All
@@ -200,6 +228,8 @@ impl ExtensionManager {
             });
         }
         installed.insert(new.extension.id().to_owned(), new.clone());
+        drop(installed);
+        self.forget_failure(&new.folder);
         Ok(new)
     }
 
@@ -220,16 +250,48 @@ impl ExtensionManager {
         let (opened, bytes) = signed::read(&package, &self.trust)?;
         let signed = SignedPackage::of(&opened, &bytes);
         let (extension, schemas) = signed::checked(&opened, &package, &self.limits)?;
-        let (_, module) = opened.into_parts();
+        let (manifest, module) = opened.into_parts();
+        let (grants, doubts) = self.would_get(&manifest, &package);
         Ok(Arc::new(Installed {
             extension,
             folder: package,
             fingerprint: [0; 32],
-            grants: Arc::default(),
+            grants: Arc::new(grants),
             module: module.into(),
             schemas,
+            doubts,
             package: signed,
         }))
+    }
+
+    /// What the extension of a package would be granted of the network, and which folders it would not get. It gets none as long
+    /// as it is only looked at.
+    fn would_get(&self, manifest: &Manifest, package: &Path) -> (Grants, Vec<String>) {
+        let permissions = manifest.permissions();
+        let (own, elsewhere): (Vec<String>, Vec<String>) =
+            permissions.file_access.iter().cloned().partition(|folder| Path::new(folder).is_relative());
+        let mut doubts: Vec<String> = own
+            .iter()
+            .map(|folder| {
+                format!("`permissions.file_access` has {folder:?}, a folder that a package does not bring")
+            })
+            .collect();
+        let granted = FileGrants {
+            read: &self.options.folders,
+            write: &self.options.write_folders,
+            protected: &self.options.protected,
+        };
+        match FileAccess::new(package.parent().unwrap_or(package), &elsewhere, granted) {
+            Ok(access) => doubts.extend(access.refused().iter().map(ToString::to_string)),
+            Err(error) => doubts.push(error.to_string()),
+        }
+        let network = NetworkAccess::new(
+            manifest.id(),
+            &permissions.network_access,
+            &self.options.network,
+            self.limits.reply_bytes,
+        );
+        (Grants { network, ..Grants::default() }, doubts)
     }
 
     /// Loads the extension with this id, wherever in the folder it lies, and none of the others.
@@ -257,6 +319,7 @@ impl ExtensionManager {
     /// [`ExtensionError::Read`] if the folder itself can't be read.
     pub fn refresh(&self) -> Result<Vec<Change>, ExtensionError> {
         let folders = files::folders(&self.folder)?;
+        self.failed_mut().retain(|_, failed| folders.contains(&failed.folder));
         let mut changes = Vec::new();
         for old in self.list() {
             if !old.folder.join(MANIFEST_FILE).exists() {
@@ -280,9 +343,37 @@ impl ExtensionManager {
                     Err(error) => Err(error),
                 },
             };
-            changes.extend(change.unwrap_or_else(|error| Some(Change::Failed(error))));
+            let change = change.unwrap_or_else(|error| Some(Change::Failed(error)));
+            match &change {
+                Some(Change::Failed(error)) => self.note_failure(&folder, error),
+                _ => self.forget_failure(&folder),
+            }
+            changes.extend(change);
         }
         Ok(changes)
+    }
+
+    /// What lies in the folder and could not be loaded when that was last tried, as long as nothing of that id is loaded.
+    #[must_use]
+    pub fn not_loaded(&self) -> Vec<NotLoaded> {
+        let loaded = self.list();
+        let is_there = |id: &str| loaded.iter().any(|one| one.extension.id() == id);
+        let failed = self.failed.read().unwrap_or_else(PoisonError::into_inner);
+        failed.values().filter(|failed| !is_there(&failed.id)).cloned().collect()
+    }
+
+    fn note_failure(&self, folder: &Path, error: &ExtensionError) {
+        let id = name_of(folder);
+        let failed = NotLoaded { id: id.clone(), folder: folder.to_owned(), error: error.to_string() };
+        self.failed_mut().insert(id, failed);
+    }
+
+    pub(crate) fn forget_failure(&self, folder: &Path) {
+        self.failed_mut().remove(&name_of(folder));
+    }
+
+    fn failed_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, NotLoaded>> {
+        self.failed.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All that is loaded, by id.
@@ -301,6 +392,9 @@ impl ExtensionManager {
     }
 
     fn unknown(&self, id: &str) -> ExtensionError {
+        if let Some(failed) = self.not_loaded().into_iter().find(|failed| failed.id == id) {
+            return ExtensionError::NotLoaded { id: failed.id, reason: failed.error };
+        }
         let known = self.read().keys().cloned().collect();
         ExtensionError::Unknown { id: id.to_owned(), folder: self.folder.clone(), known }
     }
@@ -386,7 +480,16 @@ impl ExtensionManager {
         );
         let grants = Arc::new(Grants { config, files: access, network });
         let ExtensionFiles { folder, module, schemas, package, fingerprint, .. } = files;
-        Ok(Installed { extension, folder, fingerprint, grants, module: module.into(), schemas, package })
+        Ok(Installed {
+            extension,
+            folder,
+            fingerprint,
+            grants,
+            module: module.into(),
+            schemas,
+            doubts: Vec::new(),
+            package,
+        })
     }
 
     fn read_files(&self, path: &Path) -> Result<ExtensionFiles, ExtensionError> {
@@ -401,6 +504,10 @@ impl ExtensionManager {
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Arc<Installed>>> {
         self.installed.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn name_of(folder: &Path) -> String {
+    folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn cleanup(old: &Installed) -> Result<(), ExtensionError> {

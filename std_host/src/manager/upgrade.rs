@@ -50,13 +50,23 @@ impl Manager {
     /// [`RemoveError`]; then it is still there.
     pub fn remove_extension(&self, id: &str) -> Result<(), RemoveError> {
         let _turn = self.inner.turn_to_install();
-        let installed = self.inner.extensions.get(id)?;
+        let (folder, is_loaded) = match self.inner.extensions.get(id) {
+            Ok(installed) => (installed.folder().to_owned(), true),
+            Err(ExtensionError::NotLoaded { .. }) => (self.inner.extensions.folder().join(id), false),
+            Err(error) => return Err(error.into()),
+        };
         let jobs = self.inner.live_jobs_of(id);
         if jobs > 0 {
             return Err(RemoveError::Jobs { id: id.to_owned(), jobs });
         }
-        install::remove(installed.folder(), self.inner.extensions.folder())?;
-        self.inner.extensions.unload(id)?;
+        let root = self.inner.extensions.folder();
+        let folder = if is_loaded { folder } else { install::canonical(&folder)? };
+        install::remove(&folder, root)?;
+        if is_loaded {
+            self.inner.extensions.unload(id)?;
+        } else {
+            self.inner.extensions.forget_failure(&folder);
+        }
         Ok(())
     }
 }

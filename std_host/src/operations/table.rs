@@ -58,6 +58,19 @@ pub(crate) enum Way {
     Async,
 }
 
+/// The operations that only the job manager has, which carries them out itself.
+const OF_THE_MANAGER: [&str; 9] = [
+    "action:kv.put",
+    "action:kv.delete",
+    "action:kv.get",
+    "query:kv.get",
+    "action:kv.list",
+    "query:kv.list",
+    "action:sleep",
+    "action:jobs.dispatch",
+    "query:job.attempt",
+];
+
 /// Why an operation was not registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -275,6 +288,12 @@ impl Operations {
         let distance = |known: &&str| strsim::levenshtein(known, method);
         // The core refuses names of more than 256 bytes, but a call may come from elsewhere, and distance is quadratic.
         let nearest = if method.len() <= 256 { self.methods().min_by_key(distance) } else { None };
+        if OF_THE_MANAGER.contains(&method) {
+            return format!(
+                "{shown}: only jobs of `toehold serve` have this operation, since it outlives them; `toehold job dispatch` \
+                 dispatches one"
+            );
+        }
         match nearest.filter(|known| distance(known) <= NEAR_EDITS) {
             Some(known) => format!("{shown}: this host has no such operation; did you mean {known}?"),
             None => format!("{shown}: this host has no such operation"),

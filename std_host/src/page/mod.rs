@@ -10,7 +10,7 @@
 
 use axum::{
     Router,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -54,12 +54,27 @@ const FILES: &[File] = files! {
 /// It asks for `api/v1/…` beside itself: both go under a prefix together. Its requests are those of a page of this very server,
 /// so [`server::Access`](crate::server::Access) lets them in.
 pub fn router() -> Router {
-    FILES.iter().fold(Router::new(), |router, file| {
+    let router = VIEWS.iter().fold(Router::new(), |router, view| router.route(view, get(to_view)));
+    FILES.iter().fold(router, |router, file| {
         let tag = HeaderValue::from_str(&format!("\"{}\"", hex(&Sha256::digest(file.bytes)[..16])));
         // Hexadecimal digits can stand in a header; without a tag a browser would only load it again.
         let tag = tag.unwrap_or(HeaderValue::from_static("\"\""));
         router.route(file.path, get(async move |asked: HeaderMap| answer(file, &tag, &asked)))
     })
+}
+
+/// The page's views by the paths that people would think of: they stand behind a `#`.
+const VIEWS: [&str; 5] = ["/jobs", "/jobs/{id}", "/extensions", "/extensions/{id}", "/dispatch"];
+
+/// Leads from `/jobs/ID` to `/#/jobs/ID`, whatever is in front of both.
+async fn to_view(asked: Uri) -> Response {
+    let path = asked.path();
+    let up = path.matches('/').count().saturating_sub(1);
+    let place = format!("{}#{path}", if up == 0 { "./".to_owned() } else { "../".repeat(up) });
+    match HeaderValue::from_str(&place) {
+        Ok(place) => (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response(),
+        Err(_) => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 fn answer(file: &'static File, tag: &HeaderValue, asked: &HeaderMap) -> Response {

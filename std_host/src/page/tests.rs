@@ -98,3 +98,19 @@ fn the_page_has_no_script_or_style_inside_its_html_and_makes_none_of_text() {
         assert!(script.starts_with("<script type=\"module\" src=\"page/"));
     }
 }
+
+#[tokio::test]
+async fn paths_of_views_lead_to_them() {
+    for (path, place) in [
+        ("/jobs", "./#/jobs"),
+        ("/jobs/00112233-4455-6677-8899-aabbccddeeff", "../#/jobs/00112233-4455-6677-8899-aabbccddeeff"),
+        ("/extensions/a%22b", "../#/extensions/a%22b"),
+        ("/dispatch?job=a:b", "./#/dispatch"),
+    ] {
+        let response = ask(path, None).await;
+        assert_eq!((response.status(), text(&response, &header::LOCATION)), (StatusCode::SEE_OTHER, place));
+    }
+    for other in ["/job", "/jobs/a/b", "//evil.example/jobs"] {
+        assert_eq!(ask(other, None).await.status(), StatusCode::NOT_FOUND, "{other}");
+    }
+}

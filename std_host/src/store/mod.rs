@@ -31,6 +31,7 @@ mod row;
 mod schema;
 mod sqlite_store;
 mod task;
+mod wal;
 mod writer;
 
 pub use effects::{Effect, Effected};

@@ -12,7 +12,8 @@ use super::{
     queue::Queue,
     schema,
     task::{Applied, Asked},
-    writer::{Pace, Sync, Wal, Writer},
+    wal::Wal,
+    writer::{Pace, Sync, Writer},
 };
 
 /// The store of a server: a handle, cheap to clone, to a database and the thread that writes it.
@@ -47,7 +48,7 @@ impl SqliteStore {
         folder::keep_private(&path);
         let failed = |error| StoreError::of(path.clone(), error);
         let pieces = Pieces::read(&connection).map_err(failed)?;
-        let wal = Wal::of(&mut connection).map_err(failed)?;
+        let wal = Wal::of(&mut connection, &path).map_err(failed)?;
         let reader = StoreReader::new(path.clone());
         let queue = Arc::new(Queue::default());
         let writer = Writer {

@@ -3,10 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,6 +17,7 @@ use super::{
     places::{Places, Writing},
     queue::{Entry, Group, Queue},
     task::Task,
+    wal::Wal,
 };
 
 pub(super) struct Writer {
@@ -44,33 +42,6 @@ pub(super) enum Sync {
     Full,
     /// The next one that is durable makes it so.
     Lazy,
-}
-
-/// Pages that the write-ahead log has before it is emptied: 16 MiB. SQLite's own 1,000 would have each page of a busy
-/// database written twice as often.
-const WAL_PAGES: usize = 4_000;
-
-/// The length of the write-ahead log, as SQLite tells it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Wal {
-    pages: Arc<AtomicUsize>,
-}
-
-impl Wal {
-    /// Follows the log of a connection, which then leaves it to us when to empty it.
-    pub(super) fn of(connection: &mut Connection) -> rusqlite::Result<Self> {
-        let pages = Arc::<AtomicUsize>::default();
-        let told = pages.clone();
-        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
-            told.store(usize::try_from(pages).unwrap_or(0), Ordering::Relaxed);
-            Ok(())
-        }))?;
-        Ok(Self { pages })
-    }
-
-    fn pages(&self) -> usize {
-        self.pages.load(Ordering::Relaxed)
-    }
 }
 
 /// What the next group is worth waiting for: jobs that are told that their changes are durable tend to come with the
@@ -102,8 +73,8 @@ impl Writer {
             if self.pieces.is_enough() {
                 self.empty_recent();
             }
-            if self.wal.pages() >= WAL_PAGES {
-                self.checkpoint();
+            if self.wal.is_long() {
+                self.checkpoint("PRAGMA wal_checkpoint(passive)");
             }
         }
     }
@@ -124,8 +95,8 @@ impl Writer {
             Err(error) => {
                 log::debug!("{}: a group of {} was undone: {error}", self.path.display(), entries.len());
                 if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
-                    // The log that starts over has room, even where the disk has none.
-                    self.checkpoint();
+                    // The log that starts over has room, even where the disk has none; and what it had may be what is missing.
+                    self.checkpoint("PRAGMA wal_checkpoint(truncate)");
                 }
                 self.write_apart(entries);
             }
@@ -169,11 +140,12 @@ impl Writer {
 
     /// Moves what is in the write-ahead log into the database, so that it starts over. As long as somebody reads an older
     /// state, it can't, and is tried again after the next group.
-    fn checkpoint(&self) {
-        let moved = self.connection.prepare_cached("PRAGMA wal_checkpoint(passive)");
+    fn checkpoint(&mut self, how: &str) {
+        let moved = self.connection.prepare_cached(how);
         if let Err(error) = moved.and_then(|mut moved| moved.query_row([], |_| Ok(()))) {
             log::warn!("{}: the write-ahead log stays as long as it is: {error}", self.path.display());
         }
+        self.wal.fit();
     }
 
     /// Tidies the journals up. Whether that works or not, nothing is lost.

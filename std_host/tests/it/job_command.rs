@@ -245,8 +245,8 @@ fn settings_come_from_flags_then_variables_then_the_file() {
 
     for (text, expected) in [
         ("worker = 3", "bad.toml:1: there is no setting `worker`"),
-        ("\nworkers = \"x\"", "bad.toml:2: invalid type: string \"x\""),
-        ("workers = 0", "bad.toml:1: invalid value: integer `0`"),
+        ("\nworkers = \"x\"", "bad.toml:2: it is the text \"x\""),
+        ("workers = 0", "bad.toml:1: it is the number `0`"),
         ("data = [", "bad.toml:1: "),
         ("keep_for = \"x\"", "bad.toml:1: \"x\" is no time"),
     ] {

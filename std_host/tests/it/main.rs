@@ -11,6 +11,7 @@ mod cli;
 mod command;
 mod crash;
 mod dispatch_test;
+mod embedding;
 #[cfg(unix)]
 mod fetching;
 mod futures;
@@ -21,6 +22,7 @@ mod hostile;
 mod job_command;
 mod jobs;
 mod manager;
+mod not_loaded;
 mod power;
 mod races;
 mod readme;

@@ -90,7 +90,11 @@ fn a_configuration_that_does_not_fit_is_refused_with_each_place() {
 fn a_configuration_that_the_operator_gives_instead_is_checked_too() {
     let folder = Folder::new();
     let path = extension(&folder, &port());
-    assert!(manager(folder.path(), Some(json!({ "host": 1 }))).load(&path).is_err());
+    let error = manager(folder.path(), Some(json!({ "host": 1 }))).load(&path).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the configuration that was given: is not what"),
+        "no file is to blame: {error}"
+    );
     let loaded = manager(folder.path(), Some(json!({ "host": "b", "port": 1 }))).load(&path).unwrap();
     assert_eq!(config(&loaded), &json!({ "host": "b", "port": 1 }));
 }

@@ -98,6 +98,11 @@ fn an_unknown_method_is_named_with_its_nearest_match() {
         "query:fs_list: this host has no such operation; did you mean query:fs.list?"
     );
     assert_eq!(unknown("action:delete"), "action:delete: this host has no such operation");
+    assert_eq!(
+        unknown("action:kv.put"),
+        "action:kv.put: only jobs of `toehold serve` have this operation, since it outlives them; `toehold job dispatch` \
+         dispatches one"
+    );
     assert!(unknown(&"x".repeat(100_000)).len() < 200);
     assert!(reply(&Operations::empty(), "query:ping", "").is_err());
 }

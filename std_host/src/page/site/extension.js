@@ -33,6 +33,7 @@ export const extensionView = {
     };
     const reload = () => attempt(async () => {
       render(await post(`${path}/reload`, undefined, signal));
+      offer(true);
       announce("The extension is loaded anew.");
     });
     const removal = () => attempt(async () => {
@@ -45,13 +46,20 @@ export const extensionView = {
     show(main,
       el("nav", { class: "crumbs", "aria-label": "Where this is" }, el("a", { href: "#/extensions" }, "Extensions"), " / "),
       el("div", { class: "view-head" }, heading, actions), trouble, body);
+    const offer = (isLoaded) => show(actions,
+      isLoaded && el("a", { class: "button primary", href: linkTo("/dispatch", { extension: params.id }) }, "Dispatch a job"),
+      el("a", { class: "button", href: linkTo("/jobs", { extension: params.id }) }, "Its jobs"),
+      el("button", { type: "button", on: { click: reload } }, "Reload"),
+      el("button", { type: "button", class: "danger-quiet", on: { click: removal } }, "Remove"));
     attempt(async () => {
-      render(await get(path, signal));
-      show(actions,
-        el("a", { class: "button primary", href: linkTo("/dispatch", { extension: params.id }) }, "Dispatch a job"),
-        el("a", { class: "button", href: linkTo("/jobs", { extension: params.id }) }, "Its jobs"),
-        el("button", { type: "button", on: { click: reload } }, "Reload"),
-        el("button", { type: "button", class: "danger-quiet", on: { click: removal } }, "Remove"));
+      try {
+        render(await get(path, signal));
+        offer(true);
+      } catch (error) {
+        // It lies there and has a mistake: once somebody has mended that, it can be loaded.
+        if (error.code === "extension_not_loaded") offer(false);
+        throw error;
+      }
     });
   },
 };

@@ -12,7 +12,7 @@ export const extensionsView = {
   path: "/extensions",
   open({ main, signal }) {
     const list = new Loading();
-    const load = () => list.run(async () => (await get("extensions", signal)).extensions, cards);
+    const load = () => list.run(async () => await get("extensions", signal), cards);
     const installer = new Installer(load, signal);
     show(main,
       el("div", { class: "view-head" }, el("h1", {}, "Extensions")),
@@ -22,9 +22,17 @@ export const extensionsView = {
   },
 };
 
-function cards(extensions) {
-  if (extensions.length === 0) return el("p", { class: "empty" }, "No extension is installed yet.");
-  return el("ul", { class: "cards" }, extensions.map(card));
+function cards({ extensions, not_loaded: failed = [] }) {
+  if (extensions.length + failed.length === 0) return el("p", { class: "empty" }, "No extension is installed yet.");
+  return el("ul", { class: "cards" }, failed.map(failedCard), extensions.map(card));
+}
+
+function failedCard({ id, error }) {
+  return el("li", { class: "card extension warned" },
+    el("div", { class: "extension-head" },
+      el("h2", {}, el("a", { href: linkTo(`/extensions/${encodeURIComponent(id)}`) }, id)),
+      el("span", { class: "version" }, "not loaded")),
+    el("p", { class: "warned-text" }, error));
 }
 
 function card(extension) {

@@ -95,9 +95,9 @@ fn what_can_not_be_installed_is_refused_and_leaves_nothing() {
         (
             &[("manifest", &manifest), ("module", b"no module")],
             422,
-            "test_extension.wasm: not a WebAssembly module",
+            "test_extension.wasm: not a WebAssembly module that can run here: it is text",
         ),
-        (&[("package", b"no package")], 422, "this is no package"),
+        (&[("package", b"no package")], 422, "the package: this is no package"),
     ];
     let before = server.get("/api/v1/extensions").json();
     for route in ["/api/v1/extensions", "/api/v1/extensions/inspect"] {
