@@ -18,12 +18,17 @@ const LISTENS: &str = "started successfully on port ";
 
 /// Runs the tests of std_host that need a browser.
 pub(crate) fn test() -> Result<()> {
-    run(false)
+    run(None, &[])
 }
 
 /// The same, and makes the pictures in docs/screenshots anew.
 pub(crate) fn test_with_screenshots() -> Result<()> {
-    run(true)
+    run(Some("TOEHOLD_SCREENSHOTS"), &[])
+}
+
+/// Measures how soon the page knows what a guest told.
+pub(crate) fn bench() -> Result<()> {
+    run(Some("TOEHOLD_BENCH"), &["live::a_guest_s_progress", "--nocapture"])
 }
 
 /// Debian's packages that are missing.
@@ -35,7 +40,8 @@ fn find(programs: &[&str]) -> Option<std::path::PathBuf> {
     programs.iter().find_map(|program| process::find(program))
 }
 
-fn run(screenshots: bool) -> Result<()> {
+/// Runs the tests whose names have one of these in them, all where there is none, with a variable that says what they do besides.
+fn run(besides: Option<&str>, which: &[&str]) -> Result<()> {
     let missing: Vec<&str> = missing_packages().collect();
     if !missing.is_empty() {
         bail!(
@@ -57,9 +63,10 @@ fn run(screenshots: bool) -> Result<()> {
         "--test-threads",
         "2",
     ]);
+    test.args(which);
     test.env("TOEHOLD_BROWSER", format!("http://127.0.0.1:{}", driver.port));
-    if screenshots {
-        test.env("TOEHOLD_SCREENSHOTS", "1");
+    if let Some(besides) = besides {
+        test.env(besides, "1");
     }
     process::run(&mut test)
 }

@@ -8,9 +8,11 @@
 mod access;
 mod browser;
 mod extensions;
+mod forms;
 mod hostile;
 mod journey;
 mod keyboard;
+mod live;
 mod log;
 mod many;
 mod picture;

@@ -5,10 +5,14 @@
 
 import { el, newId, setText, show } from "./dom.js";
 import { kindOf, parseJson, writeJson } from "./json.js";
+import { fits } from "./schema.js";
 
 /** A form for this field. */
 export function formFor(name, field, changed, isRequired = false) {
-  const kinds = { text: TextField, number: NumberField, boolean: BooleanField, choice: ChoiceField, list: ListField, object: ObjectField };
+  const kinds = {
+    text: TextField, number: NumberField, boolean: BooleanField, choice: ChoiceField, constant: ConstantField, list: ListField,
+    object: ObjectField, variants: VariantsField,
+  };
   const Kind = kinds[field.kind] ?? JsonField;
   return new Kind(name, field, changed, isRequired);
 }
@@ -100,21 +104,41 @@ class NumberField {
   }
 
   #wrong(value) {
-    const { isWhole, least, most } = this.#field;
+    const { isWhole, least, most, multipleOf } = this.#field;
     if (kindOf(value) !== "number") return "This must be a number.";
     if (isWhole && typeof value === "number" && !Number.isInteger(value)) return "This must be a whole number.";
     if (least !== undefined && value < least) return `This must be ${least} or more.`;
     if (most !== undefined && value > most) return `This must be ${most} or less.`;
+    if (!isMultiple(value, multipleOf)) return `This must be a multiple of ${multipleOf}.`;
     return "";
   }
 
   #hint() {
+    const { multipleOf } = this.#field;
+    const step = multipleOf !== undefined && multipleOf !== 1 && `A multiple of ${multipleOf}.`;
+    return [this.#range(), step].filter(Boolean).join(" ");
+  }
+
+  #range() {
     const { least, most } = this.#field;
     if (least !== undefined && most !== undefined) return `From ${least} to ${most}.`;
     // Most numbers count something: that they are not negative needs no word.
     if (least !== undefined && least !== 0) return `${least} or more.`;
     return most !== undefined ? `${most} or less.` : undefined;
   }
+}
+
+/** How far from a whole number a quotient may be: 0.3 is three times 0.1, whatever a computer says. */
+const NEARLY = 1e-9;
+
+function isMultiple(value, of) {
+  if (kindOf(of ?? null) !== "number" || Number(of) <= 0) return true;
+  if (typeof value === "bigint" || typeof of === "bigint") {
+    const isWhole = [value, of].every((one) => typeof one === "bigint" || Number.isInteger(one));
+    return !isWhole || BigInt(value) % BigInt(of) === 0n;
+  }
+  const times = value / of;
+  return Math.abs(times - Math.round(times)) <= NEARLY * Math.max(1, Math.abs(times));
 }
 
 class BooleanField {
@@ -145,7 +169,8 @@ class ChoiceField {
     this.#choices = field.choices;
     const none = !isRequired && !field.choices.includes(null) && el("option", { value: "" }, "");
     this.#select = el("select", { on: { change: changed } }, none,
-      field.choices.map((choice, index) => el("option", { value: index }, choice === null ? "none" : shown(choice))));
+      field.choices.map((choice, index) => el("option", { value: index },
+        field.words?.[index] ?? (choice === null ? "none" : shown(choice)))));
     this.node = labelled(name, field, this.#select);
     this.set(field.fallback);
   }
@@ -158,6 +183,75 @@ class ChoiceField {
     const index = this.#choices.indexOf(value);
     if (index >= 0) this.#select.value = String(index);
     else if (value === undefined) this.#select.selectedIndex = 0;
+  }
+}
+
+/** What can be only one value: nobody has to see it. */
+class ConstantField {
+  node = el("span", { hidden: true });
+  #value;
+
+  constructor(name, field) {
+    this.#value = field.value;
+  }
+
+  get() {
+    return this.#value;
+  }
+
+  set() {}
+}
+
+/** One of several forms. */
+class VariantsField {
+  #name;
+  #field;
+  #changed;
+  #select;
+  #place = el("div", { class: "form-members" });
+  #form = null;
+
+  constructor(name, field, changed, isRequired) {
+    this.#name = name;
+    this.#field = field;
+    this.#changed = changed;
+    const none = (field.isNullable || !isRequired) && name !== "" && el("option", { value: "" }, "none");
+    this.#select = el("select", { on: { change: () => {
+      this.#choose(this.#select.value);
+      changed();
+    } } }, none, field.variants.map((one, index) => el("option", { value: index }, one.name)));
+    const choice = labelled(name === "" ? "Kind" : name, { title: field.title }, this.#select);
+    this.node = el("fieldset", { class: "form-group" }, el("legend", {}, field.title ?? (name === "" ? "State" : name)),
+      field.description && el("p", { class: "hint" }, field.description), choice, this.#place);
+    // The legend has the name already; the choice says what it is for.
+    setText(choice.querySelector("label"), "Kind");
+    this.#choose(this.#select.value);
+    if (field.fallback !== undefined) this.set(field.fallback);
+  }
+
+  get() {
+    if (this.#form !== null) return this.#form.get();
+    return this.#field.isNullable ? null : undefined;
+  }
+
+  set(value) {
+    if (value === undefined || value === null) {
+      if (this.#select.querySelector('option[value=""]')) this.#choose("");
+      return;
+    }
+    // Who writes JSON beside it may be on the way from one to the next: what fits now stays.
+    const fitting = this.#field.variants.findIndex((one) => fits(one.field, value));
+    const now = this.#select.value === "" ? null : this.#field.variants[Number(this.#select.value)];
+    if (fitting >= 0 && !(now && fits(now.field, value))) this.#choose(String(fitting));
+    this.#form?.set(value);
+  }
+
+  #choose(index) {
+    this.#select.value = index;
+    const variant = index === "" ? null : this.#field.variants[Number(index)];
+    // Without a name of its own: the members of an object stand as they are.
+    this.#form = variant && formFor(variant.field.kind === "object" ? "" : variant.name, variant.field, this.#changed, true);
+    show(this.#place, this.#form?.node);
   }
 }
 

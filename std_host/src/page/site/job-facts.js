@@ -3,8 +3,10 @@
 import { get, withQuery } from "./api.js";
 import { el, section, setText, show } from "./dom.js";
 import { bytes, count, counted, dateTime, duration } from "./format.js";
+import { listen } from "./live.js";
 import { fact, StateBadge } from "./parts.js";
 import { linkTo } from "./router.js";
+import { Soon } from "./soon.js";
 
 /** Counts, times, and where it comes from. */
 export class Facts {
@@ -111,23 +113,47 @@ export class LastWords {
 
 /** Jobs that it dispatched. */
 export class Children {
+  #id;
+  #signal;
+  /** By their ids: what shows how each stands. */
+  #badges = new Map();
+  #list = el("ul", { class: "children" });
+  #more = el("p", { class: "muted", hidden: true }, "These are the newest 20.");
+  #soon;
+
   constructor(id, signal) {
-    this.node = section("Jobs that it dispatched", { class: "card", hidden: true });
-    this.#load(id, signal).catch(() => {
-      // The rest of the view says it where the server is gone.
-    });
+    this.#id = id;
+    this.#signal = signal;
+    this.#soon = new Soon(500, () => this.#load(), signal);
+    this.node = section("Jobs that it dispatched", { class: "card", hidden: true }, this.#list, this.#more);
+    this.#load();
+    listen({ event: (event) => this.#event(event), reset: () => this.#soon.ask() }, signal);
   }
 
-  async #load(id, signal) {
-    const { jobs, next } = await get(withQuery("jobs", { parent: id, limit: 20 }), signal);
+  #event({ job_id: id, event }) {
+    // Nobody tells whose child a new job is.
+    if (event === "queued" || (this.#badges.has(id) && event !== "progress")) this.#soon.ask();
+  }
+
+  async #load() {
+    try {
+      const { jobs, next } = await get(withQuery("jobs", { parent: this.#id, limit: 20 }), this.#signal);
+      this.#show(jobs, next !== null);
+    } catch {
+      // The rest of the view says it where the server is gone.
+    }
+  }
+
+  #show(jobs, hasMore) {
     this.node.hidden = jobs.length === 0;
-    const row = (status) => {
-      const badge = new StateBadge();
-      badge.update(status);
-      return el("li", {}, badge.node, " ", el("a", { href: linkTo(`/jobs/${status.job_id}`) }, status.job, " ",
-        el("span", { class: "mono" }, status.job_id.slice(0, 8))));
-    };
-    this.node.append(el("ul", { class: "children" }, jobs.map(row)));
-    if (next !== null) this.node.append(el("p", { class: "muted" }, "These are the newest 20."));
+    this.#more.hidden = !hasMore;
+    const ids = jobs.map((status) => status.job_id);
+    // What stays where it is keeps the focus that it may have.
+    if (ids.join() !== [...this.#badges.keys()].join()) {
+      this.#badges = new Map(ids.map((id) => [id, new StateBadge()]));
+      show(this.#list, jobs.map(({ job_id: id, job }) => el("li", {}, this.#badges.get(id).node, " ",
+        el("a", { href: linkTo(`/jobs/${id}`) }, job, " ", el("span", { class: "mono" }, id.slice(0, 8))))));
+    }
+    for (const status of jobs) this.#badges.get(status.job_id).update(status);
   }
 }
