@@ -103,9 +103,10 @@ export class Chart {
   }
 }
 
-/** A round number that is no smaller. */
+/** A round number that is no smaller, and whose half is a whole one: that stands at the axis too. */
 function niceTop(value) {
-  if (value <= 0) return 1;
+  if (value <= 0) return 2;
   const size = 10 ** Math.floor(Math.log10(value));
-  return [1, 1.5, 2, 3, 4, 5, 8, 10].map((step) => step * size).find((step) => step >= value) ?? value;
+  const steps = [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * size);
+  return steps.find((step) => step >= value && Number.isInteger(step / 2)) ?? value;
 }

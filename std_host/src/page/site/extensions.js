@@ -31,8 +31,8 @@ function failedCard({ id, error }) {
   return el("li", { class: "card extension warned" },
     el("div", { class: "extension-head" },
       el("h2", {}, el("a", { href: linkTo(`/extensions/${encodeURIComponent(id)}`) }, id)),
-      el("span", { class: "version" }, "not loaded")),
-    el("p", { class: "warned-text" }, error));
+      el("span", { class: "warned-text" }, "not loaded")),
+    el("p", {}, error));
 }
 
 function card(extension) {
