@@ -107,6 +107,12 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let (status, code) = match error {
             StoreError::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, "store_full"),
+            StoreError::Remote { full: true, .. } => (StatusCode::INSUFFICIENT_STORAGE, "store_full"),
+            StoreError::Remote { .. } => (StatusCode::SERVICE_UNAVAILABLE, "store_unreachable"),
+            StoreError::Exists { .. } => (StatusCode::CONFLICT, "job_exists"),
+            StoreError::Over { .. } => (StatusCode::CONFLICT, "job_over"),
+            StoreError::Lost { .. } => (StatusCode::CONFLICT, "job_busy"),
+            StoreError::NoSuchJob { .. } => (StatusCode::NOT_FOUND, "unknown_job"),
             StoreError::Closed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "closing"),
             StoreError::Damaged { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "store_damaged"),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "store_failed"),
@@ -175,6 +181,9 @@ impl From<ExtensionError> for ApiError {
             }
             ExtensionError::NotLoaded { .. } => {
                 Self::new(StatusCode::CONFLICT, "extension_not_loaded", error)
+            }
+            ExtensionError::Publish { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unreachable", error)
             }
             ExtensionError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_extension", error),
             ExtensionError::Unsigned { .. } | ExtensionError::Changed { .. } => {

@@ -30,6 +30,16 @@ pub enum ExtensionError {
         /// Which.
         path: PathBuf,
     },
+    /// It is installed here, and others who share the store can't install it.
+    #[error(
+        "extension {id} is installed here, but not for the others who share its jobs: {source}; add it again"
+    )]
+    Publish {
+        /// The extension.
+        id: String,
+        /// Why.
+        source: crate::store::StoreError,
+    },
     /// A package was refused.
     #[error("{path}: {source}", path = path.display())]
     Package {

@@ -68,7 +68,7 @@ impl Manager {
     /// # Errors
     /// [`JobError::Unknown`], [`JobError::Format`], [`JobError::Store`].
     pub fn export(&self, id: Uuid, with_extension: bool) -> Result<Bundle, JobError> {
-        let mut saved = self.inner.store.reader().load(id)?.ok_or(JobError::Unknown(id))?;
+        let mut saved = self.inner.jobs_at.load(id)?.ok_or(JobError::Unknown(id))?;
         if let Some(entry) = self.inner.live(id) {
             // What was written of it last may be older.
             let mut now = entry.lock();
@@ -119,7 +119,7 @@ impl Manager {
             Change { record: None, commit: Some(Arc::new(rest)) },
         ];
         let (tell, told) = tokio::sync::oneshot::channel();
-        inner.store.change_all(id, &changes, inner.entering(entry.clone(), tell));
+        inner.jobs_at.change(id, &changes, Box::new(inner.entering(entry.clone(), tell)));
         told.await.unwrap_or_else(|_| Err(inner.closed()))?;
         Ok(JobHandle::new(inner.clone(), entry))
     }
@@ -187,22 +187,21 @@ impl Inner {
         if extension.module().hash != hash || extension.id() != id {
             return Err(no_module());
         }
-        self.store.put_module(
-            StoredModule {
-                hash,
-                manifest: bundled.manifest.clone(),
-                module: bundled.module.clone(),
-                config: "{}".to_owned(),
-                added_at: super::entry::unix_now(),
-                package: None,
-                brought: true,
-            },
-            |result| {
-                if let Err(error) = result {
-                    log::error!("a module could not be kept: {error}");
-                }
-            },
-        );
+        let module = StoredModule {
+            hash,
+            manifest: bundled.manifest.clone(),
+            module: bundled.module.clone(),
+            config: "{}".to_owned(),
+            added_at: super::entry::unix_now(),
+            package: None,
+            brought: true,
+        };
+        let done = |result| {
+            if let Err(error) = result {
+                log::error!("a module could not be kept: {error}");
+            }
+        };
+        self.jobs_at.keep_module(module, Box::new(done));
         Ok(())
     }
 
@@ -210,7 +209,9 @@ impl Inner {
     pub(super) fn reserve(&self, id: Uuid, record: JobRecord) -> Result<Arc<Entry>, super::DispatchError> {
         let entry = Entry::new(id, record, 0);
         let mut jobs = self.lock();
-        if jobs.entries.contains_key(&id) || self.store.reader().record(id)?.is_some() {
+        // Where it is shared, the place itself says whether there is one.
+        let is_known = !self.jobs_at.is_shared() && self.store.reader().record(id)?.is_some();
+        if jobs.entries.contains_key(&id) || is_known {
             return Err(super::DispatchError::Exists(id));
         }
         jobs.entries.insert(id, entry.clone());

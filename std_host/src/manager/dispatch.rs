@@ -59,7 +59,7 @@ impl Inner {
         let entry = self.reserve(id, record.clone())?;
         let (tell, told) = oneshot::channel();
         let change = Change { record: Some(record), commit: Some(Arc::new(Commit::first(checkpoint))) };
-        self.store.change(id, &change, self.entering(entry.clone(), tell));
+        self.jobs_at.change(id, &[change], Box::new(self.entering(entry.clone(), tell)));
         Ok((entry, told))
     }
 
@@ -94,7 +94,8 @@ impl Inner {
             }
             (state, parent)
         };
-        if state.is_final() {
+        if state.is_final() || self.jobs_at.is_shared() {
+            // It is over; or for whichever host takes it.
             self.withdraw(entry);
             return;
         }
@@ -115,8 +116,7 @@ impl Inner {
         if let Some(entry) = self.live(id) {
             return entry.lock().record.wanted == Interrupt::Cancel;
         }
-        let record = self.store.reader().record(id);
-        matches!(record, Ok(Some(Ok(record))) if record.state == JobState::Cancelled)
+        self.jobs_at.state(id) == Some(JobState::Cancelled)
     }
 
     /// The job could not be written: there is none.
@@ -138,7 +138,8 @@ impl Inner {
             match written.blocking_recv().unwrap_or_else(|_| Err(self.closed())) {
                 Ok(()) => return Ok(entry.id),
                 // On a thread that only this call has.
-                Err(StoreError::Full { .. }) => {
+                Err(StoreError::Exists { .. }) => return Ok(entry.id),
+                Err(StoreError::Full { .. } | StoreError::Remote { .. }) => {
                     std::thread::sleep(Duration::from_millis(AGAIN_MS));
                 }
                 Err(error) => return Err(error.into()),

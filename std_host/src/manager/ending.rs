@@ -64,7 +64,7 @@ impl Inner {
     fn offer(self: &Arc<Self>, ending: Ending) {
         let manager = Arc::downgrade(self);
         let (id, change) = (ending.entry.id, ending.change.clone());
-        self.store.change(id, &change, move |result| {
+        let done = move |result| {
             let Some(manager) = manager.upgrade() else { return };
             let Ending { entry, change, kind, tell } = ending;
             match result {
@@ -75,7 +75,7 @@ impl Inner {
                         let _ = tell.send(Ok(()));
                     }
                 }
-                Err(StoreError::Closed { .. }) => {}
+                Err(StoreError::Closed { .. } | StoreError::Lost { .. }) => {}
                 Err(error) => {
                     manager.stuck(&entry, Some(error.to_string()));
                     if let Some(tell) = tell {
@@ -86,7 +86,8 @@ impl Inner {
                     manager.after(AGAIN_MS, move || later.offer(ending));
                 }
             }
-        });
+        };
+        self.jobs_at.change(id, &[change], Box::new(done));
     }
 
     /// A job is over, and that is durable.

@@ -43,6 +43,8 @@ pub(super) struct Now {
     pub(super) ending: Option<JobState>,
     /// The number of its last event.
     pub(super) events: u64,
+    /// It is another host's by now, or nobody's: nothing that is done here counts any more.
+    pub(super) is_gone: bool,
 }
 
 impl Entry {
@@ -56,6 +58,7 @@ impl Entry {
             stuck: None,
             ending: None,
             events,
+            is_gone: false,
         };
         Arc::new(Self { id, now: Mutex::new(now), shown })
     }
@@ -140,7 +143,7 @@ impl Now {
 }
 
 /// The time of the system's clock. It may jump, and be wrong.
-pub(super) fn unix_now() -> UnixMillis {
+pub(crate) fn unix_now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -51,6 +51,10 @@ impl Inner {
             };
             let Some(entry) = entry else { continue };
             let mut now = entry.lock();
+            if now.is_gone {
+                self.lock().queue.stopped(now.record.extension());
+                continue;
+            }
             // One that is held stays where it is.
             let worker = self.lock().place(now.worker);
             now.worker = Some(worker);
@@ -73,11 +77,12 @@ impl Inner {
     pub(super) fn write(&self, id: Uuid, now: &mut Now) {
         now.refresh();
         let change = Change { record: Some(now.record.clone()), commit: None };
-        self.store.change(id, &change, move |result| {
-            if let Err(error) = result {
-                log::warn!("job {id}: its record is not durable: {error}");
-            }
-        });
+        let done = move |result: Result<(), StoreError>| match result {
+            // Another host writes it now.
+            Ok(()) | Err(StoreError::Lost { .. }) => {}
+            Err(error) => log::warn!("job {id}: its record is not durable: {error}"),
+        };
+        self.jobs_at.change(id, &[change], Box::new(done));
     }
 
     /// As [`Inner::write`], and says when it is durable.
@@ -85,14 +90,18 @@ impl Inner {
         now.refresh();
         let (tell, told) = oneshot::channel();
         let change = Change { record: Some(now.record.clone()), commit: None };
-        self.store.change(id, &change, move |result| {
+        let done = move |result| {
             let _ = tell.send(result);
-        });
+        };
+        self.jobs_at.change(id, &[change], Box::new(done));
         told
     }
 
     /// A job runs no longer: its place is free.
     pub(super) fn free(&self, now: &Now) {
+        if now.is_gone {
+            return;
+        }
         let mut jobs = self.lock();
         jobs.queue.stopped(now.record.extension());
         if let Some(load) = now.worker.and_then(|worker| jobs.loads.get_mut(worker)) {

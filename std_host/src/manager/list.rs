@@ -14,6 +14,10 @@ impl Manager {
     /// # Errors
     /// [`StoreError`], if the database can't be read.
     pub fn counts(&self) -> Result<Vec<(JobState, u64)>, StoreError> {
+        if self.inner.jobs_at.is_shared() {
+            // What others have is only known from there.
+            return self.reader().counts();
+        }
         let mut counts: BTreeMap<JobState, u64> = self.reader().counts()?.into_iter().collect();
         counts.retain(|state, _| state.is_final());
         for entry in self.inner.lock().entries.values() {

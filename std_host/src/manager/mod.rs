@@ -34,6 +34,8 @@ mod remove;
 mod retention;
 pub(crate) mod schema;
 mod services;
+#[cfg(feature = "nats")]
+mod shared;
 mod status;
 mod steer;
 mod upgrade;
@@ -60,11 +62,12 @@ pub use handle::{Events, JobHandle};
 pub use rate::Rate;
 pub use status::JobStatus;
 
+pub(crate) use entry::unix_now;
 pub(crate) use list::list;
 pub(crate) use status::hex;
 
 use self::{
-    entry::{Entry, Now, unix_now},
+    entry::{Entry, Now},
     hub::Hub,
     modules::Modules,
     platform::Message,
@@ -73,7 +76,7 @@ use self::{
 };
 use crate::{
     ExtensionManager, Operations,
-    store::{Cursor, JobFilter, KvQuota, ListOrder, Listed, SqliteStore, StoreError, StoreReader},
+    store::{Cursor, JobFilter, JobStore, KvQuota, ListOrder, Listed, SqliteStore, StoreError, StoreReader},
 };
 
 /// Runs jobs and keeps them, in a data folder that it has for itself.
@@ -89,7 +92,10 @@ pub struct Manager {
 
 /// What a manager, its workers and its handles share.
 struct Inner {
+    /// What this manager has for itself: its jobs, unless they are in a store that is shared, and modules.
     pub(super) store: SqliteStore,
+    /// Where its jobs are kept.
+    pub(super) jobs_at: Arc<dyn JobStore>,
     pub(super) extensions: ExtensionManager,
     pub(super) operations: Operations,
     pub(super) kv_quota: KvQuota,
@@ -132,6 +138,16 @@ impl Manager {
     /// changed then.
     pub fn open(config: ManagerConfig) -> Result<Self, ManagerError> {
         let store = SqliteStore::open(&config.data, config.store)?;
+        let jobs_at = Arc::new(store.clone());
+        Self::open_on(config, store, jobs_at)
+    }
+
+    /// A manager whose jobs are kept at a place of their own. Where that is shared, it has none before some are given to it.
+    pub(crate) fn open_on(
+        config: ManagerConfig,
+        store: SqliteStore,
+        jobs_at: Arc<dyn JobStore>,
+    ) -> Result<Self, ManagerError> {
         let mut grants = config.grants.clone();
         grants.protected.extend([config.data.clone(), config.extensions_folder()]);
         let extensions = ExtensionManager::new(config.extensions_folder(), config.limits.clone(), grants)
@@ -152,6 +168,7 @@ impl Manager {
         };
         let inner = Arc::new(Inner {
             store,
+            jobs_at,
             extensions,
             operations: config.operations.clone(),
             kv_quota: config.kv_quota,
@@ -169,7 +186,9 @@ impl Manager {
         // From here on, whatever fails, this stops what was begun.
         let mut workers = Workers { inner: inner.clone(), threads: Vec::new() };
         inner.load_extensions()?;
-        inner.restore()?;
+        if !inner.jobs_at.is_shared() {
+            inner.restore()?;
+        }
         for (index, (receiver, own)) in receivers.into_iter().zip(&inner.workers).enumerate() {
             let worker = Worker::new(index, &inner, receiver, own.clone(), inner.config.slice);
             let thread = thread::Builder::new()
@@ -180,7 +199,7 @@ impl Manager {
             workers.threads.push(thread);
         }
         inner.admit();
-        if inner.config.workers > 0 {
+        if inner.config.workers > 0 && !inner.jobs_at.is_shared() {
             // Who only looks in for a moment leaves it to those who stay.
             inner.keep_removing_old();
         }
@@ -397,7 +416,7 @@ impl Inner {
         let event = JobEvent { job_id: entry.id, seq: now.events, at, kind };
         if kept {
             let data = serde_json::to_string(&event.kind).unwrap_or_default();
-            self.store.append_event(entry.id, at, event.kind.name(), &data);
+            self.jobs_at.note_event(entry.id, at, event.kind.name(), &data);
         }
         self.hub.tell(event);
     }
@@ -413,11 +432,11 @@ impl Inner {
     pub(super) fn log(&self, id: Uuid, lines: Vec<LogLine>, dropped: u64) {
         let at = unix_now();
         for line in lines {
-            self.store.append_log(id, at, line.level, &line.text);
+            self.jobs_at.note_line(id, at, line.level, &line.text);
         }
         if dropped > 0 {
             let text = format!("{dropped} lines came faster than they could be kept");
-            self.store.append_log(id, at, LogLevel::Warn, &text);
+            self.jobs_at.note_line(id, at, LogLevel::Warn, &text);
         }
     }
 }

@@ -192,12 +192,12 @@ impl Platform for WorkerPlatform {
                 Committing::Failed { at, waited }
             }
             Some(Committing::Failed { waited, .. }) => {
-                submit(&manager, &self.messages, context.id(), commit);
+                submit(&manager, &self.messages, &job.entry, commit);
                 Committing::Again { waited }
             }
             Some(waiting) => waiting,
             None => {
-                submit(&manager, &self.messages, context.id(), commit);
+                submit(&manager, &self.messages, &job.entry, commit);
                 Committing::Pending
             }
         };
@@ -220,12 +220,23 @@ impl WorkerPlatform {
     }
 }
 
-fn submit(manager: &Inner, messages: &Sender<Message>, id: Uuid, commit: &Arc<Commit>) {
+fn submit(manager: &Inner, messages: &Sender<Message>, entry: &Entry, commit: &Arc<Commit>) {
+    let id = entry.id;
     let (messages, number) = (messages.clone(), commit.number);
-    let change = Change { record: None, commit: Some(commit.clone()) };
-    manager.store.change(id, &change, move |result| {
-        let _ = messages.send(Message::Committed(id, number, result));
+    let record = manager.jobs_at.is_shared().then(|| {
+        // Others see by it how far the job is.
+        let mut now = entry.lock();
+        now.refresh();
+        now.record.clone()
     });
+    let change = Change { record, commit: Some(commit.clone()) };
+    let done = move |result| {
+        // Of one that is another host's by now, the worker hears otherwise.
+        if !matches!(result, Err(StoreError::Lost { .. })) {
+            let _ = messages.send(Message::Committed(id, number, result));
+        }
+    };
+    manager.jobs_at.change(id, &[change], Box::new(done));
 }
 
 /// Has an operation carried out.

@@ -74,24 +74,15 @@ impl Inner {
     pub(super) fn keep_module(self: &Arc<Self>, installed: &Installed) {
         let extension = installed.extension();
         let hash = extension.module().hash;
-        let package = installed.package().map(|package| package.bytes().to_vec());
-        let key = (hash, package.is_some());
+        let key = (hash, installed.package().is_some());
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.insert(key) {
             return;
         }
-        let module = StoredModule {
-            hash,
-            manifest: serde_json::to_string(extension.manifest()).unwrap_or_default(),
-            module: installed.module().to_vec(),
-            config: installed.grants().config.to_string(),
-            added_at: unix_now(),
-            package,
-            brought: false,
-        };
+        let module = stored(installed);
         // Written before the job that comes after it, so that none is without its module.
         let manager = Arc::downgrade(self);
-        self.store.put_module(module, move |result| {
+        let done = move |result| {
             if let Err(error) = result {
                 if let Some(manager) = manager.upgrade() {
                     manager.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
@@ -101,7 +92,8 @@ impl Inner {
                     hex(&hash)
                 );
             }
-        });
+        };
+        self.jobs_at.keep_module(module, Box::new(done));
     }
 
     /// Brings back the jobs that were not over when the manager went.
@@ -154,7 +146,7 @@ impl Inner {
     /// Brings a job into memory from what the store has; or says why it can't.
     pub(super) fn recover(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Recovered, NotRecovered> {
         let id = entry.id;
-        let saved = self.store.reader().load(id).map_err(|error| error.to_string())?;
+        let saved = self.jobs_at.load(id).map_err(|error| error.to_string())?;
         let saved = saved.ok_or_else(|| format!("the store has nothing of job {id}"))?;
         let recovery = Recovery::new(&saved).map_err(|error| format!("{error}; it is kept as it is"))?;
         let (recovery, module) = self.module_for(entry, recovery)?;
@@ -181,9 +173,10 @@ impl Inner {
             Change { record: None, commit: Some(Arc::new(Commit::next_run())) },
         ];
         let (tell, told) = std::sync::mpsc::sync_channel(1);
-        self.store.change_all(entry.id, &changes, move |result| {
+        let done = move |result| {
             let _ = tell.send(result);
-        });
+        };
+        self.jobs_at.change(entry.id, &changes, Box::new(done));
         drop(now);
         let written = told.recv().unwrap_or_else(|_| Err(self.closed()));
         if written.is_err() {
@@ -225,5 +218,19 @@ impl Inner {
         let (extension, hash) = (newest.extension.clone(), newest.module_hash);
         let module = self.modules.get(&extension, hash, &self.extensions, &self.store);
         Ok((recovery, module.map_err(|error| error.to_string())?))
+    }
+}
+
+/// The module of an extension that is installed, with what it was installed with.
+pub(super) fn stored(installed: &Installed) -> StoredModule {
+    let extension = installed.extension();
+    StoredModule {
+        hash: extension.module().hash,
+        manifest: serde_json::to_string(extension.manifest()).unwrap_or_default(),
+        module: installed.module().to_vec(),
+        config: installed.grants().config.to_string(),
+        added_at: unix_now(),
+        package: installed.package().map(|package| package.bytes().to_vec()),
+        brought: false,
     }
 }

@@ -11,6 +11,7 @@ use super::{
     life::Written,
     platform::Message,
 };
+use crate::store::StoreError;
 
 impl Manager {
     /// Removes a job, and all that is kept of it: one that is over, or one that is paused and goes on elsewhere. Jobs that it
@@ -44,7 +45,7 @@ impl Inner {
         now.ending = Some(now.record.state).filter(|state| state.is_final()).or(Some(JobState::Cancelled));
         let (tell, told) = oneshot::channel();
         let (manager, entry) = (Arc::downgrade(self), entry.clone());
-        self.store.remove(id, move |result| {
+        let done = move |result: Result<(), StoreError>| {
             if let Some(manager) = manager.upgrade() {
                 match &result {
                     Ok(()) => manager.removed(&entry),
@@ -53,7 +54,8 @@ impl Inner {
             }
             // Who asked may have gone.
             let _ = tell.send(result);
-        });
+        };
+        self.jobs_at.remove(id, Box::new(done));
         Ok(told)
     }
 

@@ -27,7 +27,7 @@ use super::{
     Dispatch, Inner,
     entry::{Entry, unix_now},
 };
-use crate::store::{Effect, KvError, StoreError};
+use crate::store::{Effect, KvEntry, KvError, KvKey, KvList, KvValue, StoreError};
 
 /// Keys that a list has at most.
 const LIST_LIMIT: usize = 1_000;
@@ -112,8 +112,8 @@ pub(super) fn start(
     let reply_to = Box::new(reply_to);
     let started = match call.method.as_str() {
         "action:kv.put" | "action:kv.delete" => change_kv(manager, entry, call, reply_to),
-        "action:kv.get" | "query:kv.get" => get(manager, call).map(|json| Started::Ready(Ok(json))),
-        "action:kv.list" | "query:kv.list" => list(manager, call).map(Started::ready),
+        "action:kv.get" | "query:kv.get" => get(manager, call, reply_to),
+        "action:kv.list" | "query:kv.list" => list(manager, call, reply_to),
         "action:sleep" => sleep(manager, entry, call, now),
         "query:job.attempt" => {
             let attempt = entry.lock().record.attempt;
@@ -157,11 +157,15 @@ fn offer_kv(manager: Arc<Inner>, entry: Arc<Entry>, call: Arc<Call>, reply_to: R
         let (entry, call) = again;
         let Some(manager) = weak.upgrade() else { return };
         match result {
-            Err(KvError::Store(error @ (StoreError::Full { .. } | StoreError::Sqlite { .. }))) => {
+            Err(KvError::Store(
+                error @ (StoreError::Full { .. } | StoreError::Sqlite { .. } | StoreError::Remote { .. }),
+            )) => {
                 manager.stuck(&entry, Some(error.to_string()));
                 let later = manager.clone();
                 manager.after(AGAIN_MS, move || offer_kv(later, entry, call, reply_to));
             }
+            // Nobody waits for its reply any more.
+            Err(KvError::Store(StoreError::Lost { .. })) => {}
             result => {
                 manager.stuck(&entry, None);
                 let value = result.map(|value| value.to_string().into_bytes());
@@ -175,29 +179,42 @@ fn offer_kv(manager: Arc<Inner>, entry: Arc<Entry>, call: Arc<Call>, reply_to: R
         .chain_update(&call.payload)
         .finalize()
         .into();
-    let effect = Some(Effect { key: call.key, request });
+    let effect = Effect { key: call.key, request };
     // Both were decoded before.
     match input::<Put<'_>>(&call) {
         Ok(put) if call.method == "action:kv.put" => {
             let value = put.value.get().as_bytes().to_vec();
-            manager.store.kv_put(&call.extension, &put.key, value, effect, manager.kv_quota, move |result| {
+            let done = move |result: Result<u64, KvError>| {
                 done(result.map(|version| serde_json::json!({ "version": version })));
-            });
+            };
+            manager.jobs_at.kv_put(of_call(&call, &put.key), value, effect, manager.kv_quota, Box::new(done));
         }
         _ => {
             let key = input::<Key>(&call).map(|input| input.key).unwrap_or_default();
-            manager.store.kv_delete(&call.extension, &key, effect, move |result| {
+            let done = move |result: Result<bool, KvError>| {
                 done(result.map(|deleted| serde_json::json!({ "deleted": deleted })));
-            });
+            };
+            manager.jobs_at.kv_delete(of_call(&call, &key), effect, Box::new(done));
         }
     }
 }
 
-fn get(manager: &Inner, call: &Call) -> Result<Vec<u8>, String> {
+fn get(manager: &Inner, call: &Arc<Call>, reply_to: ReplyTo) -> Result<Started, String> {
     let Key { key } = input(call)?;
     check_key(&key)?;
-    let found = manager.store.reader().kv_get(&call.extension, &key).map_err(|error| error.to_string())?;
-    let Some(found) = found else { return Ok(br#"{"value":null,"version":0}"#.to_vec()) };
+    let (method, of) = (call.method.clone(), of_call(call, &key));
+    let done = move |found: Result<Option<KvValue>, StoreError>| {
+        let found = found.map_err(|error| error.to_string());
+        let json = found.and_then(|found| found.map_or(Ok(NO_VALUE.to_vec()), |found| got(&key, found)));
+        reply_to(json.map_err(|error| format!("{method}: {error}")));
+    };
+    manager.jobs_at.kv_get(of, Box::new(done));
+    Ok(Started::Pending)
+}
+
+const NO_VALUE: &[u8] = br#"{"value":null,"version":0}"#;
+
+fn got(key: &str, found: KvValue) -> Result<Vec<u8>, String> {
     let version = found.version;
     // As it was put, whatever numbers it has and however deep it is.
     let value = String::from_utf8(found.value).ok().and_then(|text| RawValue::from_string(text).ok());
@@ -205,14 +222,27 @@ fn get(manager: &Inner, call: &Call) -> Result<Vec<u8>, String> {
     serde_json::to_vec(&Got { value: &value, version }).map_err(|error| error.to_string())
 }
 
-fn list(manager: &Inner, call: &Call) -> Result<Value, String> {
+fn list(manager: &Inner, call: &Arc<Call>, reply_to: ReplyTo) -> Result<Started, String> {
     let List { prefix, after, limit } = input(call)?;
     let limit = limit.unwrap_or(LIST_LIMIT).min(LIST_LIMIT);
-    let found = manager.store.reader().kv_list(&call.extension, &prefix, after.as_deref(), limit);
-    let found = found.map_err(|error| error.to_string())?;
-    let keys: Vec<Listed<'_>> =
-        found.iter().map(|one| Listed { key: &one.key, version: one.version, bytes: one.bytes }).collect();
-    Ok(serde_json::json!({ "keys": keys }))
+    let method = call.method.clone();
+    let done = move |found: Result<Vec<KvEntry>, StoreError>| {
+        let reply = found.map(|found| {
+            let keys: Vec<Listed<'_>> = found
+                .iter()
+                .map(|one| Listed { key: &one.key, version: one.version, bytes: one.bytes })
+                .collect();
+            serde_json::json!({ "keys": keys }).to_string().into_bytes()
+        });
+        reply_to(reply.map_err(|error| format!("{method}: {error}")));
+    };
+    let of = KvList { extension: call.extension.clone(), prefix, after, limit };
+    manager.jobs_at.kv_list(of, Box::new(done));
+    Ok(Started::Pending)
+}
+
+fn of_call(call: &Call, key: &str) -> KvKey {
+    KvKey { extension: call.extension.clone(), key: key.to_owned() }
 }
 
 fn sleep(manager: &Inner, entry: &Arc<Entry>, call: &Call, now: Millis) -> Result<Started, String> {

@@ -8,8 +8,29 @@ use tokio::sync::oneshot;
 use super::{EventKind, Inner, JobError, entry::Entry, life::Written, platform::Message};
 
 impl Inner {
+    /// Asks something of a job that this manager does not have, if that is so.
+    fn steer_elsewhere(&self, entry: &Entry, wanted: Interrupt) -> Option<Result<Written, JobError>> {
+        if !self.jobs_at.is_shared() || self.live(entry.id).is_some() {
+            return None;
+        }
+        let state = entry.lock().state();
+        if state.is_final() {
+            return Some(Err(JobError::Over { id: entry.id, state }));
+        }
+        let (tell, told) = oneshot::channel();
+        let done = move |result| {
+            // Who asked may have gone.
+            let _ = tell.send(result);
+        };
+        self.jobs_at.steer(entry.id, wanted, Box::new(done));
+        Some(Ok(told))
+    }
+
     /// Asks a job to stop for now.
     pub(super) fn pause(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
+        if let Some(written) = self.steer_elsewhere(entry, Interrupt::Pause) {
+            return written;
+        }
         let mut now = entry.lock();
         let mut stopped = false;
         match now.state() {
@@ -41,6 +62,9 @@ impl Inner {
 
     /// Lets a paused job go on.
     pub(super) fn resume(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
+        if let Some(written) = self.steer_elsewhere(entry, Interrupt::None) {
+            return written;
+        }
         let mut now = entry.lock();
         let queued = match now.state() {
             JobState::Paused => {
@@ -71,6 +95,10 @@ impl Inner {
 
     /// Asks a job to stop for good, and all that it has dispatched.
     pub(super) fn cancel(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<Written, JobError> {
+        // Whoever has it cancels what it has dispatched.
+        if let Some(written) = self.steer_elsewhere(entry, Interrupt::Cancel) {
+            return written;
+        }
         let written = self.cancel_one(entry)?;
         self.cancel_children(entry.id);
         Ok(written)
@@ -112,18 +140,20 @@ impl Inner {
     pub(super) fn cancel_children(self: &Arc<Self>, parent: Uuid) {
         let (mut parents, mut seen) = (vec![parent], HashSet::from([parent]));
         while let Some(parent) = parents.pop() {
-            let children = self.store.reader().children(parent).unwrap_or_else(|error| {
+            let children = self.jobs_at.children(parent).unwrap_or_else(|error| {
                 log::error!(
                     "the jobs that {parent} dispatched can't be found, and are not cancelled: {error}"
                 );
                 Vec::new()
             });
-            for child in children.into_iter().filter(|child| seen.insert(child.id)) {
-                if let Some(entry) = self.live(child.id) {
-                    // One that is over needs no cancelling.
+            for child in children.into_iter().filter(|child| seen.insert(*child)) {
+                // One that is over needs no cancelling.
+                if let Some(entry) = self.live(child) {
                     let _ = self.cancel_one(&entry);
+                } else if self.jobs_at.is_shared() {
+                    self.jobs_at.steer(child, Interrupt::Cancel, Box::new(|_| ()));
                 }
-                parents.push(child.id);
+                parents.push(child);
             }
         }
     }

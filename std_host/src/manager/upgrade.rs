@@ -5,7 +5,7 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
-use super::{Inner, Manager, error::RemoveError};
+use super::{Inner, Manager, error::RemoveError, recover::stored};
 use crate::{ExtensionError, Installed, extensions::install};
 
 impl Manager {
@@ -15,6 +15,13 @@ impl Manager {
     /// # Errors
     /// [`ExtensionError`]; what was installed before still is.
     pub fn add_extension(&self, path: &Path) -> Result<std::sync::Arc<Installed>, ExtensionError> {
+        let installed = self.install_extension(path)?;
+        self.inner.publish(&installed)?;
+        Ok(installed)
+    }
+
+    /// As [`Manager::add_extension`], but for this manager alone, where others share its store.
+    pub(crate) fn install_extension(&self, path: &Path) -> Result<std::sync::Arc<Installed>, ExtensionError> {
         let inner = &self.inner;
         let config = &inner.config;
         let folder = inner.extensions.folder();
@@ -75,6 +82,22 @@ impl Inner {
     /// What another one who panicked left is whole, or brought in order at the next start.
     fn turn_to_install(&self) -> MutexGuard<'_, ()> {
         self.installing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets those who share the store install it as well.
+    fn publish(&self, installed: &Installed) -> Result<(), ExtensionError> {
+        if !self.jobs_at.is_shared() {
+            return Ok(());
+        }
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let done = move |result| {
+            // Whoever asked is below, and waits.
+            let _ = tell.send(result);
+        };
+        self.jobs_at.publish(stored(installed), Box::new(done));
+        let published = told.recv().unwrap_or_else(|_| Err(self.closed()));
+        let id = installed.extension().id().to_owned();
+        published.map_err(|source| ExtensionError::Publish { id, source })
     }
 
     fn live_jobs_of(&self, extension: &str) -> usize {

@@ -1,7 +1,7 @@
 use std::{io, path::PathBuf};
 
 use rusqlite::ErrorCode;
-use toehold::{CallKey, Uuid};
+use toehold::{CallKey, JobState, Uuid};
 
 /// What SQLite says; its type is no part of this crate's interface.
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -114,6 +114,34 @@ pub enum StoreError {
         path: PathBuf,
         /// What SQLite says.
         source: Source,
+    },
+    /// There is such a job already, in a store that managers share.
+    #[error("there is a job {job} already")]
+    Exists {
+        /// The job.
+        job: Uuid,
+    },
+    /// Another manager has the job by now, in a store that managers share. Nothing was changed.
+    #[error("job {job} is run by another host by now; nothing was changed")]
+    Lost {
+        /// The job.
+        job: Uuid,
+    },
+    /// The job is over.
+    #[error("job {job} is {state} already: nothing can be changed about it")]
+    Over {
+        /// The job.
+        job: Uuid,
+        /// How it ended.
+        state: JobState,
+    },
+    /// A store on other machines has no room, or could not be asked.
+    #[error("{source}")]
+    Remote {
+        /// What is wrong.
+        source: Source,
+        /// Whether it has no room.
+        full: bool,
     },
     /// The store is closed, or the thread that writes has ended.
     #[error("{path}: the store is closed; nothing was written", path = path.display())]

@@ -18,6 +18,7 @@ mod effects;
 mod error;
 mod folder;
 mod history;
+mod job_store;
 mod jobs;
 mod journal;
 mod kv;
@@ -37,6 +38,9 @@ mod writer;
 pub use effects::{Effect, Effected};
 pub use error::{EffectError, KeyReused, KvError, OpenError, StoreError};
 pub use history::{Cap, Event, History, StoredLine};
+#[cfg(feature = "nats")]
+pub(crate) use job_store::Done;
+pub(crate) use job_store::{JobStore, KvKey, KvList};
 pub use kv::{KvEntry, KvQuota, KvValue};
 pub use modules::StoredModule;
 pub use query::{Cursor, JobFilter, ListOrder, Listed};
