@@ -36,6 +36,8 @@ pub mod api;
 pub mod board;
 mod checkpoints;
 mod extensions;
+#[cfg(feature = "nats")]
+pub mod fleet;
 #[doc = include_str!("guide.md")]
 pub mod guide {}
 mod handle;

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::board::{BOARDS, Board};
 use crate::browser;
+use crate::fleet;
 use crate::fuzz;
 use crate::process;
 use crate::toolchain::{self, Target};
@@ -45,6 +46,7 @@ pub(crate) fn missing() -> Result<()> {
         toolchain::take(target)?;
     }
     fuzz::install();
+    fleet::install()?;
     for (subcommand, ..) in COMPONENTS {
         need_subcommand(subcommand)?;
     }

@@ -13,6 +13,7 @@
 //!      │    ├─ firmware     cargo for a board
 //!      │    └─ emulator     QEMU
 //!      ├─ fuzz ─────────── what libFuzzer throws at everything that reads bytes of others
+//!      ├─ fleet ────────── the fleet on real NATS servers
 //!      ├─ soak ─────────── a server under all that can happen to it
 //!      ├─ sizes ────────── what firmware takes of flash and RAM
 //!      └─ bench
@@ -27,6 +28,7 @@ mod board_test;
 mod browser;
 mod emulator;
 mod firmware;
+mod fleet;
 mod fuzz;
 mod guests;
 mod install;
@@ -55,7 +57,7 @@ const HELP: &str = "\
 Chores that cargo alone can't do.
 
   cargo xtask test [--install] [--screenshots] [STEP…]
-                                  Run every check: format, guests, clippy, features, boards, tests, browser, docs, fuzz; or
+                                  Run every check: format, guests, clippy, features, boards, tests, fleet, browser, docs, fuzz; or
                                   only the steps whose names begin so. `unvalidated` runs only where it is named: firmware that
                                   takes nothing but signed packages.
                                   --install first gets the targets, components and programs that are missing.

@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::board_test;
 use crate::browser;
+use crate::fleet;
 use crate::fuzz;
 use crate::guests;
 use crate::install;
@@ -17,13 +18,14 @@ use crate::soak;
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("format", format),
     ("guests are up to date", guests::check),
     ("clippy", clippy),
     ("features of the core", features),
     ("boards", board_test::all),
     ("tests", all_tests),
+    ("fleet", fleet::test),
     BROWSER,
     ("docs", docs),
     ("fuzz", fuzz::step),

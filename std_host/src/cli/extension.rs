@@ -73,6 +73,9 @@ pub(crate) enum ExtensionCommand {
 pub(crate) struct Common {
     #[command(flatten)]
     data: DataArgs,
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    fleet: super::fleet::FleetArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -116,7 +119,12 @@ pub(crate) fn extension(command: &ExtensionCommand) -> Exit {
 impl Common {
     fn open(&self) -> Result<Client, Problem> {
         let settings = self.data.settings()?;
-        Client::open(&serve::config(&self.data.folder(&settings)?, &settings)?, Need::Write)
+        let config = serve::config(&self.data.folder(&settings)?, &settings)?;
+        #[cfg(feature = "nats")]
+        if let Some(fleet) = self.fleet.config() {
+            return Client::of_fleet(&fleet, &config);
+        }
+        Client::open(&config, Need::Write)
     }
 
     fn print(&self, value: &Value, for_people: &str) {
@@ -132,6 +140,11 @@ impl Place {
             return Ok(Where::Folder(folder));
         }
         let data = common.data.folder(&settings)?;
+        #[cfg(feature = "nats")]
+        if let Some(fleet) = common.fleet.config() {
+            let config = serve::config(&data, &settings)?;
+            return Client::of_fleet(&fleet, &config).map(Where::Server);
+        }
         let server = Client::of_server(&data)?;
         Ok(server.map_or_else(|| Where::Folder(data.join(INSTALLED)), Where::Server))
     }

@@ -5,6 +5,8 @@ mod client;
 mod exit;
 mod extension;
 mod file;
+#[cfg(feature = "nats")]
+mod fleet;
 mod input;
 mod job;
 mod key;
@@ -18,6 +20,8 @@ mod secrets;
 mod serve;
 mod settings;
 mod table;
+#[cfg(feature = "nats")]
+mod worker;
 
 use std::process::ExitCode;
 
@@ -40,6 +44,9 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Run the jobs of a data folder, and answer the commands about them, until it is stopped
     Serve(Box<serve::ServeArgs>),
+    /// Run jobs of a fleet, until it is stopped
+    #[cfg(feature = "nats")]
+    Worker(Box<worker::WorkerArgs>),
     /// Dispatch jobs, look at them, steer them
     #[command(subcommand)]
     Job(job::JobCommand),
@@ -63,6 +70,8 @@ pub(crate) fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Serve(args) => serve::serve(&args),
+        #[cfg(feature = "nats")]
+        Command::Worker(args) => worker::worker(&args),
         Command::Job(command) => job::job(&command),
         Command::Extension(command) => extension::extension(&command),
         Command::Board(args) => board::board(&args),

@@ -34,6 +34,9 @@ by its data folder.")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     data: DataArgs,
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    fleet: super::fleet::FleetArgs,
     /// Threads that run jobs; without it as many as the machine has cores
     #[arg(long, value_name = "N", env = "TOEHOLD_WORKERS")]
     workers: Option<NonZeroU16>,
@@ -75,7 +78,13 @@ pub(crate) struct ServeArgs {
 
 pub(crate) fn serve(args: &ServeArgs) -> Exit {
     logging::start(log::LevelFilter::Warn, None);
-    let served = args.config().and_then(|(config, web)| run(&config, web, args.json));
+    let served = args.config().and_then(|(config, web)| {
+        #[cfg(all(unix, feature = "nats"))]
+        if let Some(fleet) = args.fleet.config() {
+            return server::run_for_fleet(&fleet, &config, web, args.json);
+        }
+        run(&config, web, args.json)
+    });
     match served {
         Ok(()) => Exit::Completed,
         Err(problem) => problem.report(args.json),

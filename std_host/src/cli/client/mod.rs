@@ -62,6 +62,12 @@ pub(crate) struct Client {
 enum Transport {
     Socket(PathBuf),
     Here(Router),
+    /// This process too, for a fleet.
+    #[cfg(feature = "nats")]
+    Fleet(
+        Router,
+        #[expect(dead_code, reason = "it is there for as long as this is")] Box<crate::cli::fleet::Fleet>,
+    ),
 }
 
 /// Why there was no answer.
@@ -113,6 +119,18 @@ impl Client {
         }
     }
 
+    /// Asks a fleet. `config` is for this process's own part of it.
+    #[cfg(feature = "nats")]
+    pub(crate) fn of_fleet(
+        fleet: &std_host::fleet::FleetConfig,
+        config: &ManagerConfig,
+    ) -> Result<Self, Problem> {
+        let fleet = crate::cli::fleet::Fleet::open(fleet, config)?;
+        let router = Api::new(fleet.client.manager().clone()).router();
+        let data = fleet.scratch.path().to_owned();
+        Ok(Self { runtime: runtime()?, transport: Transport::Fleet(router, Box::new(fleet)), data })
+    }
+
     /// Makes sure that the server does not take what is not to be taken here: it goes by its own keys.
     fn trusts_no_others(&self, trust: &Trust) -> Result<(), Problem> {
         let Trust::Signed(ours) = trust else { return Ok(()) };
@@ -144,7 +162,8 @@ impl Client {
 
     /// Whether a server answers, so that jobs run.
     pub(crate) fn is_served(&self) -> bool {
-        matches!(self.transport, Transport::Socket(_))
+        // Whether a fleet has workers shows in time.
+        !matches!(self.transport, Transport::Here(_))
     }
 
     /// The data folder.
@@ -223,6 +242,10 @@ impl Client {
             .body(body)
             .map_err(|error| Problem::new("failed", error))?;
         let response = match &self.transport {
+            #[cfg(feature = "nats")]
+            Transport::Fleet(router, _) => {
+                router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
+            }
             Transport::Here(router) => {
                 router.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
             }

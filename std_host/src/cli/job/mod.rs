@@ -57,6 +57,9 @@ pub(crate) enum JobCommand {
 pub(crate) struct Common {
     #[command(flatten)]
     data: DataArgs,
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    fleet: crate::cli::fleet::FleetArgs,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -64,6 +67,10 @@ pub(crate) struct Common {
 
 impl Common {
     fn open(&self, need: Need) -> Result<Client, Problem> {
+        #[cfg(feature = "nats")]
+        if let Some(fleet) = self.fleet.config() {
+            return Client::of_fleet(&fleet, &self.config()?);
+        }
         Client::open(&self.config()?, need)
     }
 

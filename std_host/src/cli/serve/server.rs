@@ -45,12 +45,43 @@ const OPEN_FILES: u64 = 16 << 10;
 const LAST_WORK: Duration = Duration::from_secs(5);
 
 pub(super) fn run(config: &ManagerConfig, web: Option<Web>, json: bool) -> Result<(), Problem> {
-    let failed = |error: io::Error| Problem::new("failed", error);
-    let socket = config.data.join(SOCKET_FILE);
-    check_path(&socket)?;
+    check_path(&config.data.join(SOCKET_FILE))?;
     let stop = stop_on_signal()?;
     raise_open_files();
     let manager = open(config)?;
+    run_on(config, manager, stop, web, json)?;
+    output::eprint("stopped; its jobs go on at the next start");
+    Ok(())
+}
+
+/// The same for a fleet, whose jobs run elsewhere.
+#[cfg(feature = "nats")]
+pub(super) fn run_for_fleet(
+    fleet: &std_host::fleet::FleetConfig,
+    config: &ManagerConfig,
+    web: Option<Web>,
+    json: bool,
+) -> Result<(), Problem> {
+    let stop = stop_on_signal()?;
+    raise_open_files();
+    let fleet = crate::cli::fleet::Fleet::open(fleet, config)?;
+    let config = ManagerConfig { data: fleet.scratch.path().to_owned(), workers: 0, ..config.clone() };
+    check_path(&config.data.join(SOCKET_FILE))?;
+    run_on(&config, fleet.client.manager().clone(), stop, web, json)?;
+    output::eprint("stopped; the fleet goes on");
+    Ok(())
+}
+
+/// Answers requests about the jobs of a manager until it is to stop.
+fn run_on(
+    config: &ManagerConfig,
+    manager: Manager,
+    stop: watch::Receiver<bool>,
+    web: Option<Web>,
+    json: bool,
+) -> Result<(), Problem> {
+    let failed = |error: io::Error| Problem::new("failed", error);
+    let socket = config.data.join(SOCKET_FILE);
     let runtime = Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("toehold-api")
@@ -80,7 +111,6 @@ pub(super) fn run(config: &ManagerConfig, web: Option<Web>, json: bool) -> Resul
     }
     runtime.shutdown_timeout(LAST_WORK);
     drop((api, manager));
-    output::eprint("stopped; its jobs go on at the next start");
     Ok(())
 }
 

@@ -1,0 +1,171 @@
+//! What a job's log comes to, entry by entry.
+
+use toehold::{FormatError, Interrupt, JobRecord, JobState, Saved, Uuid};
+
+use super::entry::{Changed, Entry, Owner, What, Whole};
+
+/// Entries since the last whole one, from which on the next is a whole one: who claims a job reads all of them, one after
+/// the other.
+const MOST_ENTRIES: u32 = 32;
+/// Bytes since then that are never too many.
+const FEW_BYTES: usize = 4 << 10;
+
+/// Where an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its sequence in the stream `JOBS`.
+    pub(super) sequence: u64,
+    /// Its bytes.
+    pub(super) bytes: usize,
+    /// Where it is in parts: the sequences of the first and the last, in the stream `PARTS`.
+    pub(super) parts: Option<(u64, u64)>,
+}
+
+/// A job, as its log says.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    /// The sequence of the last entry in the log: who writes says which one it comes after.
+    pub(super) last: u64,
+    /// The how many-th owner it has or had; 0 for none yet.
+    pub(super) epoch: u64,
+    pub(super) owner: Option<Owner>,
+    pub(super) record: JobRecord,
+    pub(super) saved: Saved,
+    /// What somebody asked for that the record does not say yet.
+    pub(super) wanted: Option<Interrupt>,
+    /// The sequence of the last part of any of its entries; 0 for none.
+    pub(super) last_part: u64,
+    entries: u32,
+    bytes: usize,
+}
+
+/// What a log came to.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are few of them at a time")]
+pub(super) enum Found {
+    /// There is no such job, or no longer.
+    Nothing {
+        /// As [`State::last`], 0 where there is no entry.
+        last: u64,
+        /// As [`State::epoch`], so that who owned a job before it was removed is behind who owns the next one of its id.
+        epoch: u64,
+    },
+    Job(State),
+}
+
+impl Found {
+    /// Where nothing was read yet.
+    pub(super) const UNREAD: Self = Self::Nothing { last: 0, epoch: 0 };
+
+    /// The job, with what an entry adds.
+    pub(super) fn apply(self, entry: Entry, at: Place) -> Result<Self, FormatError> {
+        let out_of_place = FormatError::Damaged { what: "log of a job" };
+        let Entry { epoch, what, .. } = entry;
+        let mut state = match (self, what) {
+            (_, What::Removed) => return Ok(Self::Nothing { last: at.sequence, epoch }),
+            (_, What::Whole(whole)) => return State::whole(epoch, whole, at).map(Self::Job),
+            (Self::Nothing { .. }, _) => return Err(out_of_place),
+            (Self::Job(mut state), what) => {
+                match what {
+                    What::Claimed(owner) => state.owner = Some(owner),
+                    What::Changed(changes) => {
+                        for change in changes {
+                            state.change(change)?;
+                        }
+                    }
+                    What::Wanted(code) => state.wanted = Some(Entry::wanted(code)),
+                    What::Released => state.owner = None,
+                    What::Whole(_) | What::Removed => return Err(out_of_place),
+                }
+                state
+            }
+        };
+        state.epoch = state.epoch.max(epoch);
+        state.last = at.sequence;
+        state.last_part = at.parts.map_or(state.last_part, |(_, last)| last);
+        state.entries = state.entries.saturating_add(1);
+        state.bytes = state.bytes.saturating_add(at.bytes);
+        Ok(Self::Job(state))
+    }
+
+    pub(super) fn last(&self) -> u64 {
+        match self {
+            Self::Nothing { last, .. } => *last,
+            Self::Job(state) => state.last,
+        }
+    }
+}
+
+impl State {
+    fn whole(epoch: u64, whole: Whole, at: Place) -> Result<Self, FormatError> {
+        let Whole { record, base, newest, journal, owner, wanted } = whole;
+        let newest = if newest.is_empty() { base.clone() } else { newest };
+        Ok(Self {
+            last: at.sequence,
+            epoch,
+            owner,
+            record: JobRecord::decode(&record)?,
+            saved: Saved { record, base, newest, journal },
+            wanted: wanted.map(Entry::wanted),
+            last_part: at.parts.map_or(0, |(_, last)| last),
+            entries: 0,
+            bytes: 0,
+        })
+    }
+
+    /// All of it, for an entry that takes the place of all others.
+    pub(super) fn to_whole(&self) -> Whole {
+        let Saved { record, base, newest, journal } = self.saved.clone();
+        let newest = if newest == base { Vec::new() } else { newest };
+        let wanted = self.wanted.map(|wanted| wanted.code());
+        Whole { record, base, newest, journal, owner: self.owner, wanted }
+    }
+
+    /// Makes a change, as [`toehold::Commit`] says.
+    pub(super) fn change(&mut self, change: Changed) -> Result<(), FormatError> {
+        let Changed { record, new_run, journal, checkpoint } = change;
+        if new_run {
+            self.saved.base.clone_from(&self.saved.newest);
+            self.saved.journal.clear();
+        }
+        self.saved.journal.extend(journal);
+        if let Some(checkpoint) = checkpoint {
+            self.saved.newest = checkpoint;
+        }
+        if let Some(record) = record {
+            self.record = JobRecord::decode(&record)?;
+            self.saved.record = record;
+            if self.wanted == Some(self.record.wanted) {
+                self.wanted = None;
+            }
+            if gives_up(self.record.state) {
+                self.owner = None;
+                self.wanted = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is asked of the job.
+    pub(super) fn wants(&self) -> Interrupt {
+        self.wanted.unwrap_or(self.record.wanted)
+    }
+
+    /// Whether changes of so many bytes should come as a whole entry: then reading the log costs little, and writing it no
+    /// more than twice what the changes cost.
+    pub(super) fn is_due(&self, bytes: usize) -> bool {
+        let Saved { record, base, newest, journal } = &self.saved;
+        let whole = [record, base, newest, journal].into_iter().map(Vec::len).fold(0, usize::saturating_add);
+        let since = self.bytes.saturating_add(bytes);
+        self.entries >= MOST_ENTRIES || (since > FEW_BYTES && since >= whole)
+    }
+
+    pub(super) fn is_owned_by(&self, worker: Uuid) -> bool {
+        self.owner.is_some_and(|owner| owner.worker == worker)
+    }
+}
+
+/// Whether a job in this state has no owner: whoever wants to, may change it.
+pub(super) fn gives_up(state: JobState) -> bool {
+    state.is_final() || state == JobState::Paused
+}

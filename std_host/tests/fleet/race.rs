@@ -1,0 +1,117 @@
+//! Two who believe that a job is theirs.
+
+use std::{
+    sync::{
+        Barrier,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use std_host::fleet::{FleetError, FleetStore};
+use toehold::{
+    Change, Checkpoint, Commit, Extension, Interrupt, JobRecord, JobStart, JobState, Limits, Manifest,
+    Priority, Report, Store, Uuid,
+};
+
+use crate::servers::{Servers, patiently};
+
+/// Pairs that race at the same time, each for a job of its own, and how often.
+const PAIRS: u64 = 10;
+const ROUNDS: u64 = 1_000;
+
+fn job() -> (JobRecord, Checkpoint) {
+    let module = wat::parse_str(
+        r#"(module (memory (export "memory") 1)
+            (func (export "wasm_alloc") (param i32) (result i32) (i32.const 1024))
+            (func (export "execute_run") (param i32 i32 i32 i32) (result i32) (i32.const 0)))"#,
+    )
+    .unwrap();
+    let manifest = Manifest::new("race").unwrap();
+    let extension = Extension::load(manifest, &module, &Limits::default()).unwrap();
+    let checkpoint = extension.first_checkpoint("run", &JobStart::default()).unwrap();
+    let record = JobRecord {
+        job: "race:run".to_owned(),
+        module_hash: checkpoint.module_hash,
+        library: None,
+        parent: None,
+        state: JobState::Queued,
+        wanted: Interrupt::None,
+        priority: Priority::Normal,
+        reason: None,
+        attempt: 1,
+        attempts: 1,
+        retry_at: None,
+        sleep: None,
+        created_at: 0,
+        started_at: None,
+        ended_at: None,
+        report: Report::default(),
+        fuel_used: 0,
+        last_words: None,
+    };
+    (record, checkpoint)
+}
+
+#[test]
+fn of_two_owners_of_a_job_one_can_write() {
+    let servers = Servers::start(3);
+    let config = servers.config("race");
+    drop(patiently(|| FleetStore::open(&config)));
+    let (record, checkpoint) = job();
+    let claims = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for pair in 0..PAIRS {
+            let (config, record, checkpoint, claims) = (&config, &record, &checkpoint, &claims);
+            scope.spawn(move || {
+                let id = Uuid::from_u128(u128::from(pair) + 1);
+                let mut checkpoint = checkpoint.clone();
+                checkpoint.job_id = id;
+                let mut stores = [(); 2].map(|()| FleetStore::open(config).unwrap());
+                let first = Commit::first(checkpoint);
+                let change = Change { record: Some(record.clone()), commit: Some(first.into()) };
+                stores[0].change(id, &change).unwrap();
+                let mut journal = Vec::new();
+                for round in 0..ROUNDS {
+                    let barrier = Barrier::new(2);
+                    let outcomes = thread::scope(|scope| {
+                        let racers = stores.each_mut().map(|store| {
+                            let barrier = &barrier;
+                            scope.spawn(move || {
+                                barrier.wait();
+                                let epoch = store.take(id).unwrap();
+                                barrier.wait();
+                                // Eight bytes that say whose they are.
+                                let commit = Commit::new(epoch.to_le_bytes().to_vec(), None);
+                                let change = Change { record: None, commit: Some(commit.into()) };
+                                (epoch, store.change(id, &change))
+                            })
+                        });
+                        racers.map(|racer| racer.join().unwrap())
+                    });
+                    let epochs = outcomes.each_ref().map(|(epoch, _)| *epoch);
+                    claims.fetch_add(2, Ordering::Relaxed);
+                    assert_ne!(epochs[0], epochs[1], "round {round}: two have the same claim");
+                    for (epoch, written) in outcomes {
+                        match written {
+                            Ok(()) => {
+                                assert_eq!(
+                                    Some(&epoch),
+                                    epochs.iter().max(),
+                                    "round {round}: the older one won"
+                                );
+                                journal.extend(epoch.to_le_bytes());
+                            }
+                            Err(FleetError::Fenced { .. }) => {}
+                            Err(error) => panic!("round {round}: {error}"),
+                        }
+                    }
+                    assert_eq!(journal.len() as u64, (round + 1) * 8, "round {round}: not one winner");
+                }
+                let saved = stores[0].load(id).unwrap().unwrap();
+                assert!(saved.journal == journal, "what is there is what the winners wrote");
+            });
+        }
+    });
+    assert_eq!(claims.into_inner(), 2 * PAIRS * ROUNDS);
+}
