@@ -1,4 +1,4 @@
-//! The tests of the fleet, on real NATS servers of this machine.
+//! The tests and the benchmarks of the fleet, on real NATS servers of this machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,12 @@ pub(crate) fn test() -> Result<()> {
     // Each has servers of its own, and they all share this machine.
     tests.args(["--", "--test-threads", "2"]);
     process::run(&mut tests)
+}
+
+/// What the fleet costs, beside plain writes to the same servers.
+pub(crate) fn bench() -> Result<()> {
+    need_server()?;
+    process::run(cargo().args(["bench", "--package", "std_host", "--features", "nats", "--bench", "fleet"]))
 }
 
 /// Where the server is that [`install`] gets.

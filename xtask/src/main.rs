@@ -74,6 +74,7 @@ Chores that cargo alone can't do.
   cargo xtask bench [ARGS]        Run the benchmarks of std_host. ARGS go to `cargo bench`.
   cargo xtask bench boards        Measure the boards in QEMU: memory, and instructions for each unit of fuel.
   cargo xtask bench browser       Measure how soon the page in Chromium shows what a guest told.
+  cargo xtask bench --fleet       Measure the fleet on three NATS servers of this machine, beside plain writes to them.
   cargo xtask bench flash         Count what checkpoints cost a board's flash: operations, erases and wear.
   cargo xtask board cortex-m|riscv [OPTIONS]
                                   Build a board's firmware and run it in QEMU, its console on this terminal.
@@ -198,6 +199,7 @@ fn run(chore: Chore) -> Result<()> {
         },
         Chore::Bench { arguments } if arguments == ["boards"] => board_test::bench(),
         Chore::Bench { arguments } if arguments == ["browser"] => browser::bench(),
+        Chore::Bench { arguments } if arguments == ["--fleet"] => fleet::bench(),
         Chore::Bench { arguments } if arguments == ["flash"] => process::run(process::cargo().args([
             "bench",
             "--package",

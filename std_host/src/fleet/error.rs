@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use toehold::{FormatError, Uuid};
+use toehold::{FormatError, JobState, Uuid};
 
 /// Why something could not be done with a fleet.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,14 @@ pub enum FleetError {
     Unknown {
         /// The job.
         job: Uuid,
+    },
+    /// It can't be removed while it is in this state.
+    #[error("job {job} is {state}: only one that is paused or over can be removed; pause or cancel it first")]
+    Busy {
+        /// The job.
+        job: Uuid,
+        /// How it stands.
+        state: JobState,
     },
     /// What the fleet has of a job can't be read.
     #[error("job {job}: {source}; it is kept as it is")]

@@ -59,7 +59,7 @@ pub(super) async fn follow(link: &Link, manager: &Manager, data: &Path) {
 }
 
 async fn install(link: &Link, manager: &Manager, data: &Path, pointer: &[u8]) {
-    let Ok(pointer) = serde_json::from_slice::<Pointer>(pointer) else { return };
+    let Ok(pointer) = postcard::from_bytes::<Pointer>(pointer) else { return };
     if let Err(error) = try_install(link, manager, data, &pointer).await {
         log::error!("extension {} is not installed here: {error}", pointer.id);
     }
@@ -78,9 +78,13 @@ async fn try_install(
     let module = link.module(pointer.hash).await?.ok_or("the fleet does not have its module")?;
     let package = match module.package {
         Some(package) => package,
-        None => Package::pack(&serde_json::from_str::<Manifest>(&module.manifest)?, &module.module),
+        None => Package::pack(
+            &serde_json::from_str::<Manifest>(&module.manifest)?,
+            &pointer.schemas,
+            &module.module,
+        ),
     };
-    let path = data.join(format!("incoming-{}.toe", hex(&pointer.hash)));
+    let path = data.join(format!("incoming-{}.toehold", hex(&pointer.hash)));
     std::fs::write(&path, package)?;
     let (manager, added) = (manager.clone(), path.clone());
     let result = tokio::task::spawn_blocking(move || manager.install_extension(&added)).await;

@@ -144,7 +144,9 @@ impl JobStore for FleetJobs {
     fn remove(&self, job: Uuid, done: Done<(), StoreError>) {
         let link = self.link.clone();
         self.runtime.spawn(async move {
-            let removed = link.remove(job).await;
+            // One that somebody has let go on meanwhile stays.
+            let stands_still = |state: &State| state.owner.is_none() && gives_up(state.record.state);
+            let removed = link.remove(job, stands_still).await;
             tokio::task::spawn_blocking(move || done(removed.map_err(StoreError::from)));
         });
     }
@@ -203,14 +205,15 @@ impl JobStore for FleetJobs {
         self.runtime.spawn(async move { done(link.store_module(module).await.map_err(StoreError::from)) });
     }
 
-    fn publish(&self, module: StoredModule, done: Done<(), StoreError>) {
+    fn publish(&self, module: StoredModule, schemas: Vec<u8>, done: Done<(), StoreError>) {
         let link = self.link.clone();
         self.runtime.spawn(async move {
             let manifest = serde_json::from_str::<toehold::Manifest>(&module.manifest);
             let pointer = manifest.map(|manifest| Pointer {
                 id: manifest.id().to_owned(),
                 hash: module.hash,
-                signed: module.package.is_some(),
+                // A signed package brings its own.
+                schemas: if module.package.is_some() { Vec::new() } else { schemas },
             });
             let published = match pointer {
                 Ok(pointer) => match link.store_module(module).await {

@@ -35,8 +35,8 @@ struct Object {
 pub(super) struct Pointer {
     pub(super) id: String,
     pub(super) hash: [u8; 32],
-    /// Whether the object has a signed package.
-    pub(super) signed: bool,
+    /// The schemas of one that has no signed package.
+    pub(super) schemas: Vec<u8>,
 }
 
 impl Link {
@@ -141,7 +141,7 @@ impl Link {
 
     /// Says which module an extension has from now on.
     pub(super) async fn point(&self, pointer: &Pointer) -> Result<(), FleetError> {
-        let bytes = serde_json::to_vec(pointer).unwrap_or_default();
+        let bytes = postcard::to_allocvec(pointer).unwrap_or_default();
         let put = self.pointers().await?.put(hex(pointer.id.as_bytes()), bytes.into()).await;
         put.map(drop).map_err(|error| FleetError::server(format!("installing {}", pointer.id), error))
     }

@@ -15,7 +15,7 @@ use super::{
     log::Wrote,
     owned::{Ask, Owned, Told},
     parts,
-    state::{Found, gives_up},
+    state::{Found, State, gives_up},
 };
 
 /// The store of a fleet, for one who owns all that it changes: a job that it changes for the first time is claimed, and whoever
@@ -99,7 +99,11 @@ impl FleetStore {
         // The task of an earlier claim must not take this one for its own.
         self.owned.remove(&job);
         let owned = self.wait(async move {
-            let found = link.read_newest(job).await?;
+            // A claim says itself whether what it was made from is the newest.
+            let found = match link.read(job).await? {
+                Found::Nothing { .. } => link.read_newest(job).await?,
+                found => found,
+            };
             let state = link.claim(job, me, 0, found, |_| true).await?;
             let state = state.map_err(|_| FleetError::Unknown { job })?;
             Ok(link.own(job, me, state, tell))
@@ -184,7 +188,7 @@ impl Store for FleetStore {
     fn remove(&mut self, job: Uuid) -> Result<(), FleetError> {
         self.owned.remove(&job);
         self.lost.remove(&job);
-        self.wait(self.link.remove(job))
+        self.wait(self.link.remove(job, |_| true))
     }
 }
 
@@ -205,11 +209,14 @@ impl Link {
         }
     }
 
-    /// Removes a job, whoever owns it.
-    pub(super) async fn remove(&self, job: Uuid) -> Result<(), FleetError> {
+    /// Removes a job, if `may` says so.
+    pub(super) async fn remove(&self, job: Uuid, may: impl Fn(&State) -> bool) -> Result<(), FleetError> {
         loop {
             let mut found = self.read_newest(job).await?;
             let Found::Job(state) = &found else { return Ok(()) };
+            if !may(state) {
+                return Err(FleetError::Busy { job, state: state.record.state });
+            }
             let (epoch, last_part) = (state.epoch, state.last_part);
             let entry = Entry::new(epoch, What::Removed);
             if self.write(job, &entry, &mut found).await? == Wrote::Done {

@@ -94,7 +94,7 @@ impl Inner {
             // Whoever asked is below, and waits.
             let _ = tell.send(result);
         };
-        self.jobs_at.publish(stored(installed), Box::new(done));
+        self.jobs_at.publish(stored(installed), installed.packed_schemas(), Box::new(done));
         let published = told.recv().unwrap_or_else(|_| Err(self.closed()));
         let id = installed.extension().id().to_owned();
         published.map_err(|source| ExtensionError::Publish { id, source })

@@ -47,9 +47,10 @@ pub(crate) trait JobStore: fmt::Debug + Send + Sync {
     /// Keeps a module for those who go on with its jobs.
     fn keep_module(&self, module: StoredModule, done: Done<(), StoreError>);
 
-    /// Lets all managers install a module that was installed here, where the place is shared.
-    fn publish(&self, module: StoredModule, done: Done<(), StoreError>) {
-        let _ = module;
+    /// Lets all managers install a module that was installed here, where the place is shared. `schemas` are those that its
+    /// package would have.
+    fn publish(&self, module: StoredModule, schemas: Vec<u8>, done: Done<(), StoreError>) {
+        let _ = (module, schemas);
         done(Ok(()));
     }
 

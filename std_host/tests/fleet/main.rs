@@ -1,9 +1,22 @@
 //! The fleet, on real servers: `cargo xtask test fleet` runs these, and gets the server's program.
 
+/// The board of `tests/it`.
+#[expect(dead_code, reason = "the tests there do more to it")]
+#[path = "../it/board/emulated.rs"]
+mod emulated;
 mod faults;
+mod migration;
 mod old;
 mod race;
 mod servers;
 mod steer;
 mod store;
 mod workers;
+
+/// What the board needs of `tests/it`.
+mod command {
+    pub(crate) fn signal(signal: &str, process: u32) {
+        let sent = std::process::Command::new("kill").args([signal, &process.to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+}

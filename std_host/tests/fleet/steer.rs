@@ -140,8 +140,13 @@ fn a_worker_runs_what_somebody_it_trusts_has_signed() {
     assert!(reason.contains("not taken here"), "{reason}");
     let files = std_host::ExtensionManager::new(data.path(), toehold::Limits::default(), Default::default());
     let installed = files.look_into(&extension()).unwrap();
-    let package = toehold::Package::pack_signed(installed.extension().manifest(), installed.module(), &key);
-    let path = data.path().join("signed.toe");
+    let package = toehold::Package::pack_signed(
+        installed.extension().manifest(),
+        &installed.packed_schemas(),
+        installed.module(),
+        &key,
+    );
+    let path = data.path().join("signed.toehold");
     std::fs::write(&path, package).unwrap();
     desk.client.manager().add_extension(&path).unwrap();
     desk.runtime.block_on(desk.client.manager().job(unsigned).unwrap().resume()).unwrap();

@@ -36,20 +36,23 @@ use super::{
         output::{eprint, print},
         problem::Problem,
         serve,
-        settings::DataArgs,
     },
-    Desk, follow,
+    CarryArgs, Desk, follow,
 };
 
-/// The data folder of this machine.
+/// The data folder of this machine, or a fleet.
 pub(super) struct Here {
     pub(super) client: Client,
 }
 
 impl Here {
-    pub(super) fn open(data: &DataArgs) -> Result<Self, Problem> {
-        let settings = data.settings()?;
-        let config = serve::config(&data.folder(&settings)?, &settings)?;
+    pub(super) fn open(args: &CarryArgs) -> Result<Self, Problem> {
+        let settings = args.data.settings()?;
+        let config = serve::config(&args.data.folder(&settings)?, &settings)?;
+        #[cfg(feature = "nats")]
+        if let Some(fleet) = args.fleet.config() {
+            return Ok(Self { client: Client::of_fleet(&fleet, &config)? });
+        }
         Ok(Self { client: Client::open(&config, Need::Write)? })
     }
 

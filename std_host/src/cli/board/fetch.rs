@@ -14,7 +14,7 @@ const REPEAT: &str =
     "the job stands still on the board, and maybe here; repeat the command, and it goes on from there";
 
 pub(super) fn fetch(desk: &mut Desk, args: &CarryArgs) -> Result<Exit, Problem> {
-    let here = Here::open(&args.data)?;
+    let here = Here::open(args)?;
     let Some(there) = desk.find(&args.job)? else { return arrived(desk, &here, args) };
     let id = carry::id_of(&there)?;
     let name = id.to_string();

@@ -104,6 +104,9 @@ struct CarryArgs {
     paused: bool,
     #[command(flatten)]
     data: DataArgs,
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    fleet: super::fleet::FleetArgs,
 }
 
 /// A board, and how to talk of it.

@@ -15,7 +15,7 @@ const REPEAT: &str =
     "the job stands still here, and maybe on the board; repeat the command, and it goes on from there";
 
 pub(super) fn send(desk: &mut Desk, args: &CarryArgs) -> Result<Exit, Problem> {
-    let here = Here::open(&args.data)?;
+    let here = Here::open(args)?;
     let Some(mine) = here.find(&args.job)? else {
         // It may have been carried there before.
         let Some(there) = desk.find(&args.job)? else {
