@@ -88,7 +88,7 @@ async fn a_job_is_exported_here_and_goes_on_there() {
         fs::create_dir(&folder).unwrap();
         let behaviour = json!({ "behavior": "allow", "downloadPath": folder.display().to_string() });
         page.devtools("Browser.setDownloadBehavior", behaviour).await;
-        dispatch(page, &one.url, "test-extension:tally", r#"{"target": 2000, "pace_ms": 1}"#).await;
+        dispatch(page, &one.url, "test-extension:tally", r#"{"target": 1000, "pace_ms": 1}"#).await;
         let id = job_id(page).await;
         page.until("document.querySelector('.events [data-event=checkpoint]')").await;
         page.button("Pause").await;
@@ -102,7 +102,7 @@ async fn a_job_is_exported_here_and_goes_on_there() {
         page.until_state("paused").await;
         page.button("Resume").await;
         page.until_state("completed").await;
-        assert_eq!(there.status(&id)["report"]["items"], 2_000);
+        assert_eq!(there.status(&id)["report"]["items"], 1_000);
         // Once more is refused, in the server's words.
         page.open(&format!("{}#/import", other.url)).await;
         page.give_files("#bundle", &[here.folder().join("downloads").join(format!("{id}.bundle"))]).await;

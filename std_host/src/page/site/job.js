@@ -128,6 +128,9 @@ class JobView {
       this.#take(null);
       return;
     } else if (isOver(event.event) || event.event === "paused") {
+      // At once: the answer to who has cancelled it may come after this, and knows less.
+      if (isOver(event.event)) this.#status = { ...this.#status, state: event.event, wanted: null };
+      this.#show();
       announce(`The job is ${event.event}.`);
     }
     this.#refreshSoon.ask();
