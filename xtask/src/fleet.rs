@@ -17,11 +17,12 @@ const VARIABLE: &str = "TOEHOLD_NATS_SERVER";
 
 pub(crate) fn test() -> Result<()> {
     need_server()?;
-    let mut tests = cargo();
-    tests.args(["test", "--package", "std_host", "--features", "nats", "--test", "fleet"]);
+    let (mut parts, mut whole) = (cargo(), cargo());
+    parts.args(["test", "--package", "std_host", "--features", "nats", "--lib", "fleet::"]);
+    whole.args(["test", "--package", "std_host", "--features", "nats", "--test", "fleet"]);
     // Each has servers of its own, and they all share this machine.
-    tests.args(["--", "--test-threads", "2"]);
-    process::run(&mut tests)
+    whole.args(["--", "--test-threads", "2"]);
+    process::run_all([parts, whole])
 }
 
 /// What the fleet costs, beside plain writes to the same servers.

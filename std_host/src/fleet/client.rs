@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{
     FleetConfig, WorkerError, WorkerStatus,
-    connect::Link,
+    connect::{Link, patiently},
     extensions,
     jobs::FleetJobs,
     mirror::Mirror,
@@ -44,7 +44,7 @@ impl FleetClient {
         let config = ManagerConfig { workers: 0, ..manager };
         let manager = Manager::open_on(config, store.clone(), Arc::new(jobs))?;
         let begin = async {
-            extensions::sync(&link, &manager, &data).await?;
+            patiently(async || extensions::sync(&link, &manager, &data).await).await?;
             Mirror::new(link.clone(), store, manager.clone()).catch_up().await
         };
         runtime.block_on(begin).ok_or_else(closed)??;

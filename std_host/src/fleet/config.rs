@@ -3,7 +3,8 @@ use std::{path::PathBuf, time::Duration};
 /// How a process finds its fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetConfig {
-    /// Addresses of NATS servers, such as `nats://127.0.0.1:4222` or `tls://user:password@host`; one that answers is enough.
+    /// Addresses of NATS servers, such as `nats://127.0.0.1:4222` or `tls://user:password@host`; one that answers is enough. User and password are the same for
+    /// all; one without a password is a token.
     pub servers: Vec<String>,
     /// The fleet's name: small letters, digits and `-`, at most 32. Several fleets can be on the same servers.
     pub name: String,

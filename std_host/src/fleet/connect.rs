@@ -1,6 +1,9 @@
 //! The connection, and the streams that a fleet lies in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_nats::{
     Client, ConnectOptions,
@@ -10,12 +13,19 @@ use async_nats::{
     },
 };
 
+use url::Url;
+
 use super::{FleetConfig, FleetError, names::Names};
 
 /// The oldest server that will do: all tests ran with 2.15.1, and 2.9 lets two writers win one compare-and-set.
 const OLDEST: (&str, [u64; 3]) = ("2.15.0", [2, 15, 0]);
 /// How long a server may take to acknowledge a message.
 const ACK_TIME: Duration = Duration::from_secs(4);
+/// For how long, and after how long each time, servers are asked again that can't do something: they choose a leader, perhaps. One
+/// that says that it has no JetStream may only be starting.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SHORT_PATIENCE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(250);
 /// Bytes of a message that are left for its headers and subject.
 const HEADERS: usize = 4 << 10;
 /// Bytes of the longest message, whatever servers take: longer ones hold up those behind them.
@@ -53,6 +63,10 @@ impl Link {
         let names = Names::new(&config.name)?;
         let client = connect(config).await?;
         check(&client)?;
+        patiently(async || Self::set_up(config, names.clone(), client.clone()).await).await
+    }
+
+    async fn set_up(config: &FleetConfig, names: Names, client: Client) -> Result<Self, FleetError> {
         let builder = jetstream::ContextBuilder::new().timeout(Duration::from_secs(5)).ack_timeout(ACK_TIME);
         let jetstream = match &config.domain {
             Some(domain) => builder.domain(domain).build(client.clone()),
@@ -132,6 +146,25 @@ impl Link {
     }
 }
 
+/// Does something that servers can't do for a while after others of them were lost.
+pub(super) async fn patiently<T>(
+    mut act: impl AsyncFnMut() -> Result<T, FleetError>,
+) -> Result<T, FleetError> {
+    let start = Instant::now();
+    loop {
+        let (error, patience) = match act().await {
+            Err(error @ FleetError::NoJetStream { .. }) => (error, SHORT_PATIENCE),
+            Err(error @ FleetError::Server { .. }) => (error, PATIENCE),
+            done => return done,
+        };
+        if start.elapsed() >= patience {
+            return Err(error);
+        }
+        log::info!("{error}; it is tried again");
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
 async fn connect(config: &FleetConfig) -> Result<Client, FleetError> {
     let mut options = ConnectOptions::new()
         .name("toehold")
@@ -153,10 +186,42 @@ async fn connect(config: &FleetConfig) -> Result<Client, FleetError> {
     if let Some((certificate, key)) = &config.tls_identity {
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
+    let (servers, login) = without_login(&config.servers);
+    options = match login {
+        Some((user, password)) if password.is_empty() => options.token(user),
+        Some((user, password)) => options.user_and_password(user, password),
+        None => options,
+    };
     options
-        .connect(config.servers.as_slice())
+        .connect(servers.as_slice())
         .await
-        .map_err(|source| FleetError::Connect { servers: config.servers.join(", "), source })
+        .map_err(|source| FleetError::Connect { servers: servers.join(", "), source })
+}
+
+/// The addresses without user and password, which no message must show; and those of the first that has them.
+fn without_login(servers: &[String]) -> (Vec<String>, Option<(String, String)>) {
+    let mut login = None;
+    let plain = |server: &String| {
+        let full = if server.contains("://") { server.clone() } else { format!("nats://{server}") };
+        let Ok(mut url) = Url::parse(&full) else { return server.clone() };
+        if url.username().is_empty() && url.password().is_none() {
+            return server.clone();
+        }
+        login.get_or_insert((decoded(url.username()), decoded(url.password().unwrap_or_default())));
+        // Only URLs that can't have any refuse to lose them.
+        if url.set_username("").and(url.set_password(None)).is_err() {
+            return server.clone();
+        }
+        url.to_string()
+    };
+    (servers.iter().map(plain).collect(), login)
+}
+
+/// A part of a URL with its `%` escapes read.
+fn decoded(text: &str) -> String {
+    // Of a form's value, but for what only forms escape.
+    let form = format!("={}", text.replace('+', "%2B").replace('&', "%26"));
+    url::form_urlencoded::parse(form.as_bytes()).map(|(_, value)| value.into_owned()).collect()
 }
 
 fn check(client: &Client) -> Result<(), FleetError> {
@@ -215,6 +280,19 @@ impl std::fmt::Debug for Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn user_and_password_are_taken_out_of_addresses() {
+        let servers = ["tls://me:s%40+c&=t@a.example.com:4222", "b.example.com", "nats://token@c"];
+        let (plain, login) = without_login(&servers.map(str::to_owned));
+        assert_eq!(plain, ["tls://a.example.com:4222", "b.example.com", "nats://c"]);
+        assert_eq!(login, Some(("me".to_owned(), "s@+c&=t".to_owned())));
+        assert_eq!(
+            without_login(&["nats://token@c".to_owned()]).1,
+            Some(("token".to_owned(), String::new()))
+        );
+        assert_eq!(without_login(&["a:4222".to_owned()]), (vec!["a:4222".to_owned()], None));
+    }
 
     #[test]
     fn versions_are_compared_by_their_numbers() {

@@ -10,7 +10,9 @@ pub enum FleetError {
     #[error("{0:?} can't be a fleet's name; it has 1 to 32 small letters, digits and -")]
     Name(String),
     /// No server took the connection.
-    #[error("no NATS server at {servers}: {source}; start one, or name another with --nats")]
+    #[error(
+        "no connection to NATS at {servers}: {source}; a server has to be there that knows this host's user and certificate"
+    )]
     Connect {
         /// The addresses.
         servers: String,

@@ -140,6 +140,7 @@ impl Mirror {
             (What::Removed, _) => {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
                 self.store.remove(job, warn);
+                self.manager.show(job, None);
                 self.manager.relay(job, 0, crate::manager::unix_now(), EventKind::Removed);
                 return Ok(());
             }
@@ -183,7 +184,11 @@ impl Mirror {
         };
         if known.as_ref().is_none_or(|known| known.record != record) {
             let change = Change { record: Some(record.clone()), commit: None };
-            self.store.change(job, &change, warn);
+            let (manager, shown) = (self.manager.clone(), record.clone());
+            self.store.change(job, &change, move |written| {
+                warn(written);
+                manager.show(job, Some(shown));
+            });
         }
         let events = known.map_or(0, |known| known.events);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(job, Known { record, events });

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     FleetConfig, FleetError,
-    connect::Link,
+    connect::{Link, patiently},
     extensions,
     jobs::FleetJobs,
     owned::{Ask, Told},
@@ -143,11 +143,13 @@ impl FleetWorker {
         });
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = std::sync::mpsc::sync_channel(1);
-        runtime
-            .block_on(extensions::sync(&shared.link, &shared.manager, &shared.config.data))
-            .ok_or_else(closed)??;
-        let queues = runtime.block_on(shared.link.queues()).ok_or_else(closed)??;
-        runtime.block_on(shared.link.show(&shared.status())).ok_or_else(closed)??;
+        let begin = patiently(async || {
+            extensions::sync(&shared.link, &shared.manager, &shared.config.data).await?;
+            let queues = shared.link.queues().await?;
+            shared.link.show(&shared.status()).await?;
+            Ok(queues)
+        });
+        let queues = runtime.block_on(begin).ok_or_else(closed)??;
         let running = shared.clone();
         handle.spawn(async move {
             running.run(queues, told, stopped).await;

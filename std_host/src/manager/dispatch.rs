@@ -96,6 +96,8 @@ impl Inner {
         };
         if state.is_final() || self.jobs_at.is_shared() {
             // It is over; or for whichever host takes it.
+            #[cfg(feature = "nats")]
+            self.watch(entry);
             self.withdraw(entry);
             return;
         }

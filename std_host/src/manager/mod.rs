@@ -48,7 +48,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use toehold::{JobState, LogLevel, LogLine, Registry, Trust, Uuid};
+use toehold::{JobRecord, JobState, LogLevel, LogLine, Registry, Trust, Uuid};
 use tokio::{
     runtime::{Handle, Runtime},
     sync::{broadcast, oneshot},
@@ -96,6 +96,9 @@ struct Inner {
     pub(super) store: SqliteStore,
     /// Where its jobs are kept.
     pub(super) jobs_at: Arc<dyn JobStore>,
+    /// Jobs of others that somebody has a handle of.
+    #[cfg(feature = "nats")]
+    watched: shared::Watched,
     pub(super) extensions: ExtensionManager,
     pub(super) operations: Operations,
     pub(super) kv_quota: KvQuota,
@@ -169,6 +172,8 @@ impl Manager {
         let inner = Arc::new(Inner {
             store,
             jobs_at,
+            #[cfg(feature = "nats")]
+            watched: shared::Watched::default(),
             extensions,
             operations: config.operations.clone(),
             kv_quota: config.kv_quota,
@@ -360,9 +365,16 @@ impl Inner {
         if let Some(entry) = self.live(id) {
             return Ok(entry);
         }
+        #[cfg(feature = "nats")]
+        if self.jobs_at.is_shared() {
+            return self.find_of_others(id);
+        }
+        Ok(Entry::new(id, self.record(id)?, 0))
+    }
+
+    fn record(&self, id: Uuid) -> Result<JobRecord, JobError> {
         let record = self.store.reader().record(id)?.ok_or(JobError::Unknown(id))?;
-        let record = record.map_err(|source| JobError::Format { id, source })?;
-        Ok(Entry::new(id, record, 0))
+        record.map_err(|source| JobError::Format { id, source })
     }
 
     /// Has written what nobody waited for.

@@ -1,11 +1,62 @@
 //! Jobs out of a store that managers share: they come, and go, while the manager runs.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use toehold::{Interrupt, JobRecord, JobState, Trust, UnixMillis, Uuid};
 
-use super::{EventKind, Inner, JobEvent, Manager, entry::Entry, platform::Message};
+use super::{EventKind, Inner, JobError, JobEvent, Manager, entry::Entry, platform::Message};
 use crate::store::{StoreError, StoredModule};
+
+/// Jobs of other managers that somebody here has a handle of, for as long as somebody has.
+#[derive(Debug, Default)]
+pub(super) struct Watched(Mutex<HashMap<Uuid, Weak<Entry>>>);
+
+/// Handles from which on those that are gone are looked for.
+const MANY: usize = 1_024;
+
+impl Watched {
+    fn get(&self, id: Uuid) -> Option<Arc<Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id)?.upgrade()
+    }
+
+    /// The entry that is known of this job; else this one is from now on.
+    fn put(&self, entry: &Arc<Entry>) -> Arc<Entry> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = known.get(&entry.id).and_then(Weak::upgrade) {
+            return entry;
+        }
+        if known.len() >= MANY && known.len().is_power_of_two() {
+            known.retain(|_, entry| entry.strong_count() > 0);
+        }
+        known.insert(entry.id, Arc::downgrade(entry));
+        entry.clone()
+    }
+}
+
+impl Inner {
+    /// Has a handle's entry of another manager's job kept up to date.
+    pub(super) fn watch(&self, entry: &Arc<Entry>) {
+        self.watched.put(entry);
+    }
+
+    /// A job that another manager has, or nobody.
+    pub(super) fn find_of_others(&self, id: Uuid) -> Result<Arc<Entry>, JobError> {
+        if let Some(entry) = self.watched.get(id) {
+            return Ok(entry);
+        }
+        let entry = self.watched.put(&Entry::new(id, self.record(id)?, 0));
+        // What came while nobody watched it. Under the lock, so that nothing newer comes in between.
+        let mut now = entry.lock();
+        let record = self.record(id)?;
+        entry.show(record.state);
+        now.record = record;
+        drop(now);
+        Ok(entry)
+    }
+}
 
 impl Manager {
     /// Runs a job that the shared store says is this manager's now, and of which this is the record.
@@ -78,6 +129,18 @@ impl Manager {
         if let Err(error) = heeded {
             log::info!("{error}");
         }
+    }
+
+    /// Lets those who have a handle of another manager's job see how that stands now. `None` where it was removed.
+    pub(crate) fn show(&self, id: Uuid, record: Option<JobRecord>) {
+        let Some(entry) = self.inner.watched.get(id) else { return };
+        let mut now = entry.lock();
+        match record {
+            Some(record) => now.record = record,
+            None if now.record.state.is_final() => {}
+            None => now.record.state = JobState::Cancelled,
+        }
+        entry.show(now.record.state);
     }
 
     /// Tells those who listen here of an event of a job that another manager has.

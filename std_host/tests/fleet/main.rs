@@ -8,6 +8,7 @@ mod faults;
 mod migration;
 mod old;
 mod race;
+mod serve;
 mod servers;
 mod steer;
 mod store;

@@ -108,9 +108,7 @@ fn show(args: &ListArgs, jobs: &[JobStatus]) -> bool {
     }
     if jobs.is_empty() {
         let which = if args.state.is_empty() && args.extension.is_none() { "" } else { " such" };
-        // The same that was opened before.
-        let data = args.common.config().map(|config| config.data).unwrap_or_default();
-        return try_print(&format!("no{which} jobs in {}", data.display()));
+        return try_print(&format!("no{which} jobs in {}", args.common.place()));
     }
     let head = ["ID", "JOB", "STATE", "PROGRESS", "RATE", "LEFT"].map(str::to_owned).to_vec();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(jobs.iter().map(row)).collect();

@@ -74,6 +74,15 @@ impl Common {
         Client::open(&self.config()?, need)
     }
 
+    /// What it is that was opened before, for people.
+    fn place(&self) -> String {
+        #[cfg(feature = "nats")]
+        if self.fleet.config().is_some() {
+            return "the fleet".to_owned();
+        }
+        self.config().map(|config| config.data.display().to_string()).unwrap_or_default()
+    }
+
     pub(crate) fn config(&self) -> Result<ManagerConfig, Problem> {
         let settings = self.data.settings()?;
         serve::config(&self.data.folder(&settings)?, &settings)
