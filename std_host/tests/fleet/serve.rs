@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use toehold::JobState;
 
 use crate::{
@@ -19,19 +20,23 @@ use crate::{
 struct Serve {
     child: Child,
     address: String,
+    /// For what it would leave behind where it is killed.
+    _folder: TempDir,
 }
 
 impl Serve {
     fn start(nats: &str, fleet: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_toehold"));
         command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--nats", nats, "--fleet", fleet]);
+        let folder = tempfile::tempdir().unwrap();
+        command.env("TMPDIR", folder.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
         let ready: Value = serde_json::from_str(&ready).unwrap();
         let url = ready["url"].as_str().unwrap().trim_start_matches("http://");
         let address = url.split('/').next().unwrap().to_owned();
-        Self { child, address }
+        Self { child, address, _folder: folder }
     }
 
     /// What it answers, and with which status.

@@ -19,6 +19,8 @@ use tokio::runtime::Runtime;
 /// A process that runs jobs. It is killed with this, without any warning.
 pub(crate) struct Worker {
     child: Child,
+    /// For what it would leave behind where it is killed.
+    _folder: TempDir,
 }
 
 impl Worker {
@@ -30,11 +32,13 @@ impl Worker {
         if !more.contains(&"--trust") {
             command.arg("--allow-unsigned");
         }
+        let folder = tempfile::tempdir().unwrap();
+        command.env("TMPDIR", folder.path());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
         assert!(ready.contains("\"ready\""), "the worker is not ready: {ready:?}");
-        Self { child }
+        Self { child, _folder: folder }
     }
 
     pub(crate) fn signal(&self, name: &str) {
