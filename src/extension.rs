@@ -119,7 +119,7 @@ impl Extension {
         let compiled = compile(&engine(&limits), bytes).map_err(invalid)?;
         let info = check(&compiled, bytes, &limits)?;
         drop(module); // Its memory may be needed for the instance that `plugin_init` runs in.
-        Self::initialize(share(manifest, limits, old), compiled, info)
+        Self::initialize(share(manifest, limits, info.most_locals, old), compiled, info)
     }
 
     /// Runs `plugin_init`, and notes what it registered.
@@ -228,19 +228,21 @@ impl core::fmt::Debug for Extension {
 pub(crate) struct ExtensionShared {
     pub(crate) manifest: Manifest,
     pub(crate) limits: Limits,
+    /// Of its module's functions, see [`ModuleInfo::most_locals`].
+    pub(crate) most_locals: u32,
     /// These two outlive a reload.
     rate: Arc<Mutex<RateLimit>>,
     running: Arc<AtomicU32>,
 }
 
 impl ExtensionShared {
-    fn new(manifest: Manifest, limits: Limits, old: Option<&Self>) -> Self {
+    fn new(manifest: Manifest, limits: Limits, most_locals: u32, old: Option<&Self>) -> Self {
         let rate = match old {
             Some(old) if old.limits.requests_per_minute == limits.requests_per_minute => old.rate.clone(),
             _ => Arc::new(Mutex::new(RateLimit::new(limits.requests_per_minute))),
         };
         let running = old.map(|old| old.running.clone()).unwrap_or_default();
-        Self { manifest, limits, rate, running }
+        Self { manifest, limits, most_locals, rate, running }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -329,12 +331,17 @@ fn invalid(error: Error) -> LoadError {
 #[inline(never)]
 fn check(module: &Module, bytes: &[u8], limits: &Limits) -> Result<Box<ModuleInfo>, LoadError> {
     let hash: [u8; 32] = Sha256::digest(bytes).into();
-    module::check(module, bytes.len(), hash, limits).map(Box::new)
+    module::check(module, bytes, hash, limits).map(Box::new)
 }
 
 #[inline(never)]
-fn share(manifest: Manifest, limits: Limits, old: Option<&Extension>) -> Arc<ExtensionShared> {
-    Arc::new(ExtensionShared::new(manifest, limits, old.map(|old| &*old.0.shared)))
+fn share(
+    manifest: Manifest,
+    limits: Limits,
+    most_locals: u32,
+    old: Option<&Extension>,
+) -> Arc<ExtensionShared> {
+    Arc::new(ExtensionShared::new(manifest, limits, most_locals, old.map(|old| &*old.0.shared)))
 }
 
 #[inline(never)]

@@ -11,7 +11,7 @@ use crate::{
     fault::Fault,
     guest::{Guest, Within},
     host_functions::Parked,
-    meter::LONGEST_SLICE,
+    meter::in_one_go,
     pointer,
 };
 
@@ -31,7 +31,7 @@ impl Instance {
         fuel: u64,
     ) -> Result<(Self, u64), Fault> {
         // Both calls that can't be cut into slices, `start` and `wasm_alloc`, are one slice.
-        let fuel = fuel.min(LONGEST_SLICE);
+        let fuel = in_one_go(fuel, guest.extension.most_locals);
         let mut store = Store::new(module.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         set_fuel(&mut store, fuel);
@@ -54,7 +54,7 @@ impl Instance {
     /// Gives the block's address, or 0 where there is no `wasm_alloc` or it has no room; and the fuel that the guest
     /// used, of at most `fuel`. The fuel that was left before is left after.
     pub(crate) fn hand_over(&mut self, parts: &[&[u8]], fuel: u64) -> Result<(u32, u64), Fault> {
-        let fuel = fuel.min(LONGEST_SLICE);
+        let fuel = in_one_go(fuel, self.store.data().extension.most_locals);
         let Some(alloc) = self.store.data().alloc else { return Ok((0, 0)) };
         let total: usize = parts.iter().map(|part| part.len()).sum();
         let Ok(bytes) = u32::try_from(total) else { return Ok((0, 0)) };

@@ -83,6 +83,7 @@ mod journal_entry;
 mod lifecycle;
 mod limiter;
 mod limits;
+mod locals;
 mod manifest;
 mod meter;
 mod module;

@@ -12,7 +12,7 @@ use crate::{
     extension::ExtensionShared,
     guest::{Guest, Registration, Request, Role, Within},
     instance::{Instance, set_fuel, to_fault},
-    meter::LONGEST_SLICE,
+    meter::{LONGEST_SLICE, for_many_locals},
     module::LoadError,
     pointer,
 };
@@ -122,7 +122,7 @@ fn call_to_end(
     let Instance { store, instance: handle } = &mut *instance;
     let Some(func) = handle.get_func(&*store, export) else { return Ok(None) };
     store.data_mut().within = within;
-    let limit = store.data().extension.limits.init_fuel;
+    let limit = for_many_locals(store.data().extension.limits.init_fuel, store.data().extension.most_locals);
     let mut budget = Budget { left: limit, granted: 0 };
     let mut results = [Val::I32(0)];
     let count = func.ty(&*store).results().len().min(1);

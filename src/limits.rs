@@ -22,10 +22,11 @@ pub struct Limits {
     pub fuel_per_job: u64,
     /// Fuel of `plugin_init` at load and of `plugin_cleanup`, each. A `start` function gets at most 1,000,000 of it.
     pub init_fuel: u64,
-    /// Fuel of one call of the guest's `wasm_alloc`, at most 1,000,000.
+    /// Fuel of one call of the guest's `wasm_alloc`, at most 1,000,000. Of this and of `init_fuel`, a module gets half where one of
+    /// its functions has 1,024 locals, a third from 2,048 on, and so forth: setting them to zero costs no fuel.
     pub alloc_fuel: u64,
     /// Fuel that a job which has asked for interrupts gets to checkpoint and return once it is asked to stop. Each commit takes a
-    /// sixteenth of it besides.
+    /// sixteenth of it besides. Less, where a function of the module has more than 48 locals, since its fuel may take longer.
     /// 0 stops every job at the end of its slice, and tells none.
     pub grace_fuel: u64,
     /// Calls of operations in a minute, by all jobs of an extension together.
@@ -64,7 +65,7 @@ impl Default for Limits {
             fuel_per_job: u64::MAX,
             init_fuel: 100_000_000,
             alloc_fuel: 1_000_000,
-            grace_fuel: 10_000_000,
+            grace_fuel: 4_000_000,
             requests_per_minute: u32::MAX,
             concurrent_jobs: 1_024,
             payload_bytes: 1 << 20,

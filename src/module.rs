@@ -11,7 +11,7 @@ use toehold_abi::{
 };
 use wasmi::{ExternType, FuncType, MemoryType, Module};
 
-use crate::{Limits, engine::func_type, fault::Fault};
+use crate::{Limits, engine::func_type, fault::Fault, locals};
 
 /// Bytes of a page of linear memory where its type does not say otherwise.
 const PAGE_BYTES: u64 = 1 << 16;
@@ -25,6 +25,8 @@ pub struct ModuleInfo {
     pub hash: [u8; 32],
     /// Bytes of memory that an instance starts with.
     pub memory_bytes: u64,
+    /// The most locals that one of its functions has, without parameters. More than a few hundred make slices shorter.
+    pub most_locals: u32,
     /// What it imports.
     pub imports: Vec<Import>,
     /// What it exports.
@@ -109,7 +111,7 @@ impl core::error::Error for LoadError {}
 #[inline(never)]
 pub(crate) fn check(
     module: &Module,
-    bytes: usize,
+    bytes: &[u8],
     hash: [u8; 32],
     limits: &Limits,
 ) -> Result<ModuleInfo, LoadError> {
@@ -148,7 +150,8 @@ pub(crate) fn check(
         .exports()
         .map(|export| Export { name: export.name().to_string(), ty: describe(export.ty()) })
         .collect();
-    Ok(ModuleInfo { bytes, hash, memory_bytes, imports, exports })
+    let most_locals = locals::most(bytes);
+    Ok(ModuleInfo { bytes: bytes.len(), hash, memory_bytes, most_locals, imports, exports })
 }
 
 /// Bytes of a page: 1 or 65,536 are what the proposal for custom page sizes allows.

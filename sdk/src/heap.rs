@@ -211,6 +211,8 @@ mod tests {
     use super::*;
 
     const BYTES: usize = 1 << 10;
+    /// Miri takes seconds for each.
+    const HISTORIES: usize = if cfg!(miri) { 2 } else { 200 };
 
     struct Block {
         start: *mut u8,
@@ -264,7 +266,7 @@ mod tests {
             random ^= random << 17;
             usize::try_from(random >> 33).expect("31 bits") % below
         };
-        for _ in 0..200 {
+        for _ in 0..HISTORIES {
             let mut blocks = Vec::new();
             let mut refused = 0;
             for round in 0..200_u8 {

@@ -1,6 +1,6 @@
 //! What Toehold costs beside wasmi alone: times by divan, then ratios, in one run. See docs/benchmarks.md.
 //!
-//! `cargo bench -p std_host -- [--quick] [compute | calls | load | pause | memory | store | jobs | web]...`
+//! `cargo bench -p std_host -- [--quick] [compute | calls | load | pause | stop | memory | store | jobs | web]...`
 
 mod bare;
 mod calls;
@@ -12,6 +12,7 @@ mod load;
 mod memory;
 mod pause;
 mod rounds;
+mod stop;
 mod store;
 mod web;
 
@@ -24,11 +25,12 @@ static ALLOCATOR: memory::Counting = memory::Counting;
 
 type Section = fn(Effort);
 
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("compute", compute::ratios),
     ("calls", calls::ratios),
     ("load", load::ratios),
     ("pause", pause::distribution),
+    ("stop", stop::distribution),
     ("memory", memory::sizes),
     ("store", store::ratios),
     ("jobs", jobs::ratios),

@@ -6,6 +6,7 @@
 mod bad_input;
 mod bench;
 mod cuts;
+mod hostile;
 mod jobs;
 mod measure;
 mod migration;

@@ -165,6 +165,11 @@ fn modules() -> Vec<Hostile> {
             Ends::Fails("trap"),
         ),
         hostile(
+            "20,000 locals, called without end",
+            with(&format!("(func $many (local {}))", "i64 ".repeat(20_000)), &for_ever("(call $many)")),
+            Ends::Cancelled,
+        ),
+        hostile(
             "nesting 20,000 deep",
             with(&format!("(func {}{})", "block ".repeat(20_000), "end ".repeat(20_000)), nothing),
             Completes,
@@ -324,6 +329,14 @@ fn liars() -> Vec<Hostile> {
         hostile(
             "takes no notice of any interrupt",
             with("", &for_ever("(drop (call $interrupt (i32.const 64)))")),
+            Cancelled,
+        ),
+        hostile(
+            "hears that it must stop, and computes on",
+            with(
+                "",
+                "(loop (br_if 0 (i32.eqz (call $interrupt (i32.const 64))))) (loop (br 0)) (unreachable)",
+            ),
             Cancelled,
         ),
         hostile(

@@ -1,0 +1,118 @@
+//! How many locals a module's functions have, which its fuel does not tell.
+//!
+//! wasmi 2.0.0 sets all locals of a function to zero at each call, and charges the call alone: one of 20,000 locals takes a
+//! thousand times as long as its fuel says. So whoever has to be back soon gets less fuel at a time (`meter.rs`).
+
+/// Id of the section that has the functions' bodies.
+const CODE: u8 = 10;
+
+/// Bytes of a module before its first section: its magic number and version.
+const HEADER_BYTES: usize = 8;
+
+/// The most locals that any function of a compiled module has, without its parameters.
+#[inline(never)]
+pub(crate) fn most(module: &[u8]) -> u32 {
+    let mut sections = Reader(module.get(HEADER_BYTES..).unwrap_or(&[]));
+    while let Some((id, section)) = sections.section() {
+        if id == CODE {
+            return most_of_bodies(section).unwrap_or(u32::MAX);
+        }
+    }
+    0
+}
+
+/// `None` where it can't be read, which the interpreter would not have compiled.
+fn most_of_bodies(mut bodies: Reader<'_>) -> Option<u32> {
+    let mut most = 0;
+    for _ in 0..bodies.number()? {
+        let mut body = bodies.block()?;
+        let mut locals = 0_u32;
+        for _ in 0..body.number()? {
+            locals = locals.saturating_add(body.number()?);
+            body.value_type()?;
+        }
+        most = most.max(locals);
+    }
+    Some(most)
+}
+
+/// Reads what is left of the bytes of a module.
+struct Reader<'m>(&'m [u8]);
+
+impl<'m> Reader<'m> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    /// An unsigned number of up to 32 bits, in LEB128.
+    fn number(&mut self) -> Option<u32> {
+        let mut number = 0_u32;
+        for shift in (0..32).step_by(7) {
+            let byte = self.byte()?;
+            number |= u32::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// Bytes that say first how many they are.
+    fn block(&mut self) -> Option<Self> {
+        let bytes = usize::try_from(self.number()?).ok()?;
+        let (block, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(Self(block))
+    }
+
+    fn section(&mut self) -> Option<(u8, Self)> {
+        Some((self.byte()?, self.block()?))
+    }
+
+    /// A type is a byte; that of typed references, which no engine here takes, has a heap type behind it.
+    fn value_type(&mut self) -> Option<()> {
+        if matches!(self.byte()?, 0x63 | 0x64) {
+            self.number()?;
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::most;
+
+    fn most_in(functions: &str) -> u32 {
+        most(&wat::parse_str(format!("(module {functions})")).expect("a module"))
+    }
+
+    #[test]
+    fn the_function_with_the_most_locals_counts() {
+        assert_eq!(most_in(""), 0);
+        assert_eq!(most_in("(func (param i32 i64))"), 0);
+        assert_eq!(most_in("(func (local i32)) (func (local i32 f64 f64 i32 funcref)) (func)"), 5);
+        let many = "i64 ".repeat(20_000);
+        assert_eq!(
+            most_in(&format!("(memory 1) (func (local {many} i32)) (data (i32.const 0) \"x\")")),
+            20_001
+        );
+    }
+
+    /// What can't be read counts for as much as there can be: nobody gains by it.
+    #[test]
+    fn what_is_cut_off_counts_for_the_most() {
+        let module = wat::parse_str("(module (func (local i32 i64)))").expect("a module");
+        // Its last section is the code: the header of eight bytes, a type, a function, and 10, 7, 1, 5, ...
+        let code = module.iter().rposition(|byte| *byte == 10).expect("a code section");
+        let mut cut = module[..code].to_vec();
+        cut.extend([10, 2, 1, 9]);
+        assert_eq!(most(&cut), u32::MAX);
+        for end in 0..module.len() {
+            most(&module[..end]);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Guests that mean harm, on a board: none resets it, and none keeps another job from going on.
+
+#[path = "../../../tests/core/hostile/gallery.rs"]
+mod gallery;
+
+use toehold::{Manifest, Package, Permissions};
+
+use self::gallery::{Ends, gallery};
+use crate::bench::{Console, boards, field};
+
+/// Lines up to one for which this holds, none of which may say that the board was reset.
+fn until(console: &mut Console, mut is_it: impl FnMut(&str) -> bool) -> String {
+    console.until(|line| {
+        assert!(!line.contains("was reset"), "{line}");
+        is_it(line)
+    })
+}
+
+fn has_ended(line: &str, id: &str) -> bool {
+    ["* completed", "* failed", "* cancelled"].iter().any(|end| line.starts_with(end)) && line.contains(id)
+}
+
+#[test]
+#[ignore = "needs firmware: `cargo xtask test` runs it"]
+fn no_hostile_guest_resets_a_board_or_keeps_another_job_from_going_on() {
+    for mut board in boards() {
+        board.power_on();
+        board.install_small();
+        let mut console = board.console();
+        let counter =
+            field(&console.ask(r#"run test-extension:counter {"target": 100000000}"#), "id").unwrap();
+        let (mut ran, mut refused) = (0, 0);
+        for hostile in gallery() {
+            let permissions = Permissions { methods: vec!["query:".to_owned()], ..Permissions::default() };
+            let manifest = Manifest::new("hostile").unwrap().with_permissions(permissions);
+            let answer = console.carry("install", &Package::pack(&manifest, &hostile.module));
+            if answer.starts_with("ok") {
+                ran += 1;
+                let id = field(&console.ask("run hostile:go"), "id").unwrap();
+                if hostile.ends == Ends::Cancelled {
+                    until(&mut console, |line| line.starts_with("* running") && line.contains(&id));
+                    console.counts_on(&counter);
+                    console.send(&format!("cancel {id}"));
+                }
+                let end = until(&mut console, |line| has_ended(line, &id));
+                println!("{}: {}: {end}", board.name(), hostile.name);
+                let answer = console.ask("remove hostile");
+                assert!(answer.starts_with("ok"), "{}: {answer}", hostile.name);
+            } else {
+                refused += 1;
+                println!("{}: {}: {answer}", board.name(), hostile.name);
+                assert!(answer.starts_with("err"), "{}: {answer}", hostile.name);
+            }
+            console.counts_on(&counter);
+        }
+        println!("{}: {ran} ran, {refused} were refused", board.name());
+        assert!(ran > 0 && refused > 0);
+    }
+}
+
+/// A package whose job takes as much memory as its state says, a few bytes at a time, says so, and then holds on to it for ever.
+fn greedy() -> Vec<u8> {
+    let module = r#"(module
+        (import "spacedrive" "spacedrive_log" (func $log (param i32 i32 i32)))
+        (memory (export "memory") 1024 (pagesize 1))
+        (data (i32.const 100) "has it")
+        (func (export "wasm_alloc") (param i32) (result i32) (i32.const 512))
+        (func (export "execute_hold") (param i32 i32 i32 i32) (result i32) (local $bytes i32) (local $end i32)
+            (local.set $end (i32.add (local.get 2) (local.get 3)))
+            (loop $digits
+                (local.set $bytes (i32.add (i32.mul (local.get $bytes) (i32.const 10))
+                    (i32.sub (i32.load8_u (local.get 2)) (i32.const 48))))
+                (br_if $digits (i32.lt_u (local.tee 2 (i32.add (local.get 2) (i32.const 1))) (local.get $end))))
+            (loop $more
+                (drop (memory.grow (i32.const 64)))
+                (br_if $more (i32.lt_u (memory.size) (local.get $bytes))))
+            (loop $for_ever
+                (call $log (i32.const 1) (i32.const 100) (i32.const 6))
+                (br $for_ever))
+            (unreachable)))"#;
+    Package::pack(&Manifest::new("greedy").unwrap(), &wat::parse_str(module).unwrap())
+}
+
+/// Whatever a job leaves of the memory, it is enough for the board to go on, and to say so.
+#[test]
+#[ignore = "needs firmware: `cargo xtask test` runs it"]
+fn a_job_that_leaves_next_to_no_memory_does_not_reset_the_board() {
+    for mut board in boards() {
+        board.power_on();
+        board.install_small();
+        let mut console = board.console();
+        let counter =
+            field(&console.ask(r#"run test-extension:counter {"target": 100000000}"#), "id").unwrap();
+        let answer = console.carry("install", &greedy());
+        assert!(answer.starts_with("ok"), "{answer}");
+        let (mut held, mut failed) = (0, 0);
+        for bytes in (2_000..64_000).step_by(2_000) {
+            let id = field(&console.ask(&format!("run greedy:hold {bytes}")), "id").unwrap();
+            let said = until(&mut console, |line| {
+                (line.starts_with("* log") && line.contains("has it")) || has_ended(line, &id)
+            });
+            if has_ended(&said, &id) {
+                failed += 1;
+                println!("{}: {bytes}: {said}", board.name());
+                assert!(said.contains("memory"), "{said}");
+            } else {
+                held += 1;
+                console.counts_on(&counter);
+                console.send(&format!("cancel {id}"));
+                until(&mut console, |line| has_ended(line, &id));
+            }
+        }
+        println!("{}: {held} held what they wanted, {failed} failed", board.name());
+        assert!(held > 0);
+        console.counts_on(&counter);
+    }
+}
