@@ -31,6 +31,8 @@ pub(crate) struct Guest {
     pub(crate) registrations: Vec<Registration>,
     /// Fuel that host functions cost beyond what the slice had left.
     pub(crate) debt: u64,
+    /// Fuel of the job's life once what the interpreter has left is used up.
+    pub(crate) fuel_end: u64,
     /// Lines that were logged at load or unload, and those that were over the limit.
     pub(crate) lines: (u64, u64),
 }
@@ -55,10 +57,21 @@ pub(crate) struct JobRole {
     pub(crate) asks: bool,
     /// Whether the guest was told in this run to stop.
     pub(crate) told: bool,
-    /// Whether the guest is told to pause though nobody asked for it, to be entered again at once; as of the start of
-    /// its slice.
-    pub(crate) reenter: bool,
+    pub(crate) reentry: Reentry,
     pub(crate) journal: Journal,
+}
+
+/// When a guest that asks is told to pause though nobody wants it to stand still, to be entered again at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reentry {
+    /// Whether somebody wants it, as of the start of the slice.
+    pub(crate) wanted: bool,
+    /// Whether it would shorten a journal or a replay that got too long.
+    pub(crate) shortens: bool,
+    /// Fuel of the job's life at which this run began.
+    pub(crate) entered_at: u64,
+    /// Whether this run was told so, for the sake of its journal or replay.
+    pub(crate) was_told: bool,
 }
 
 /// The guest's function that the host has called.
@@ -129,6 +142,7 @@ impl Guest {
             request: None,
             registrations: Vec::new(),
             debt: 0,
+            fuel_end: 0,
             lines: (0, 0),
         }
     }
@@ -155,12 +169,26 @@ impl Guest {
         }
     }
 
-    /// What the guest is told when it asks whether to stop. From then on it is expected to ask.
-    pub(crate) fn ask(&mut self) -> Interrupt {
+    /// What the guest is told when it asks whether to stop, with so much fuel left in the interpreter. From then on it is expected
+    /// to ask.
+    ///
+    /// That its journal or replay gets too long is looked at here and not between slices, so that it is told at the same place in
+    /// whatever slices.
+    pub(crate) fn ask(&mut self, fuel_left: u64) -> Interrupt {
+        let fuel_used = self.fuel_end.saturating_sub(fuel_left).saturating_add(self.debt);
+        let (journal_bytes, replay_fuel) =
+            (self.extension.limits.journal_bytes, self.extension.limits.replay_fuel);
         self.job().map_or(Interrupt::None, |job| {
             job.asks = true;
+            let fuel = fuel_used.saturating_sub(job.reentry.entered_at);
+            let is_too_long =
+                job.journal.bytes() > journal_bytes / 2 || (job.journal.has_effect() && fuel > replay_fuel);
+            let shortens = job.reentry.shortens && is_too_long && !job.journal.is_replaying();
             let live = match job.interrupt {
-                Interrupt::None if job.reenter => Interrupt::Pause,
+                Interrupt::None if job.reentry.wanted || shortens => {
+                    job.reentry.was_told |= shortens;
+                    Interrupt::Pause
+                }
                 asked => asked,
             };
             let answer = job.journal.check(live);

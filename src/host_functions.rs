@@ -222,8 +222,9 @@ fn checkpoint(mut env: Env<'_>, job_id_ptr: i32, state_ptr: i32, state_len: i32)
 
 fn check_interrupt(mut env: Env<'_>, job_id_ptr: i32) -> Result<i32> {
     charge(&mut env, 0);
+    let left = env.get_fuel().unwrap_or(0);
     let code =
-        with_job(&mut env, HostFunction::CheckInterrupt, job_id_ptr, |_, guest| Ok(guest.ask().code()))?;
+        with_job(&mut env, HostFunction::CheckInterrupt, job_id_ptr, |_, guest| Ok(guest.ask(left).code()))?;
     done(env, code)
 }
 

@@ -100,6 +100,11 @@ impl Meter {
         (required > self.longest_block).then_some(self.longest_block)
     }
 
+    /// What will be used once what is granted is used up.
+    pub(crate) fn end(&self) -> u64 {
+        self.used.saturating_add(self.granted)
+    }
+
     /// Whether nothing is left of the slice.
     pub(crate) fn is_spent(&self) -> bool {
         self.granted == 0
@@ -124,6 +129,7 @@ impl Meter {
         let debt = core::mem::take(&mut store.data_mut().debt);
         self.add(self.granted.saturating_sub(left).saturating_add(debt));
         self.granted = left;
+        store.data_mut().fuel_end = self.end();
     }
 
     /// Notes fuel that was used outside of the slice, and takes it from what is left of that. After [`Meter::settle`].
@@ -131,6 +137,7 @@ impl Meter {
         self.add(used);
         self.granted = self.granted.saturating_sub(used);
         crate::instance::set_fuel(store, self.granted);
+        store.data_mut().fuel_end = self.end();
     }
 
     pub(crate) fn add(&mut self, used: u64) {

@@ -93,8 +93,7 @@ pub fn slices(data: &[u8]) {
     let mut data = Unstructured::new(data);
     let Ok(guest) = Guest::arbitrary(&mut data) else { return };
     // No grace: a pause holds the guest where it is, and tells it nothing.
-    // And room for its journal: where a job is asked to checkpoint for a shorter one depends on its slices.
-    let limits = Limits { grace_fuel: 0, journal_bytes: 16 << 20, ..limits() };
+    let limits = Limits { grace_fuel: 0, ..limits() };
     let module = guest.module();
     // Each has an extension of its own, for the calls in a minute.
     let start = || {

@@ -12,7 +12,7 @@ use wasmi::ResumableCallHostTrap;
 use super::{Job, Phase, drive::Turn};
 use crate::{
     Call, Checkpoint, Commit, Fault, Millis, Reply, Step,
-    guest::JobRole,
+    guest::{JobRole, Reentry},
     journal::{Diverged, Journal, Known, Replayed},
     journal_entry::{CallDigest, Digest},
 };
@@ -202,18 +202,16 @@ impl Job {
         Fault::Journal { bytes, limit: self.extension.limits().journal_bytes }
     }
 
-    /// Whether the guest should be entered again: its journal or its replay would get too long, or somebody wants it.
-    pub(super) fn is_to_reenter(&self) -> bool {
-        if !self.is_resumable() || self.is_replaying() {
-            return false;
+    /// When the guest is to be entered again: once its journal or its replay gets too long, or where somebody wants it.
+    pub(super) fn reentry(&self, before: Reentry) -> Reentry {
+        let is_resumable = self.is_resumable();
+        Reentry {
+            wanted: is_resumable && !self.is_replaying() && self.context.control().is_to_reenter(),
+            // Where entering it again gave the same state once more, it would come to the same place once more.
+            shortens: is_resumable && !self.reentered,
+            entered_at: self.entered.1,
+            ..before
         }
-        let limits = self.extension.limits();
-        let too_long = self.journal().is_some_and(|journal| {
-            let fuel = self.meter.used().saturating_sub(self.entered.1);
-            journal.bytes() > limits.journal_bytes / 2 || (journal.has_effect() && fuel > limits.replay_fuel)
-        });
-        // Where entering it again gave the same state once more, it would come to the same place once more.
-        (too_long && !self.reentered) || self.context.control().is_to_reenter()
     }
 
     fn ask_to_commit(&mut self, trap: ResumableCallHostTrap, then: Then) -> Turn {
@@ -271,6 +269,10 @@ impl Job {
         self.newest.report.clone_from(&checkpoint.report);
         self.context.with_report(|report| report.checkpoints = checkpoint.sequence);
         self.reentered &= Digest::of(&checkpoint.state) == self.entered.0;
+        let shortens = !self.reentered;
+        if let Some(role) = self.instance.store.data_mut().job() {
+            role.reentry.shortens = shortens;
+        }
         self.checkpoint = Some(checkpoint);
     }
 

@@ -11,7 +11,7 @@ use crate::{
     Answer, Call, Checkpoint, Commit, Extension, Fault, JobContext, Millis, NoticedLimits, OutOfTurn,
     Outcome, Reply, StartError, Step,
     extension::Place,
-    guest::{JobRole, Role},
+    guest::{JobRole, Reentry, Role},
     instance::{Instance, set_fuel},
     journal::{Journal, Replayed},
     journal_entry::Digest,
@@ -118,7 +118,7 @@ impl Job {
             interrupt: Interrupt::None,
             asks: false,
             told: false,
-            reenter: false,
+            reentry: Reentry::default(),
             journal,
         };
         let limits = extension.limits();
@@ -327,7 +327,7 @@ impl Job {
     /// # Errors
     /// [`StartError::Instance`] if the instance can't be made, for want of memory or of fuel.
     pub fn next_run(self) -> Result<Self, StartError> {
-        let told_to_reenter = self.role().is_some_and(|role| role.reenter);
+        let told_to_reenter = self.role().is_some_and(|role| role.reentry.was_told);
         let Self { instance, extension, name, mut newest, meter, entry, place, commits, entered, .. } = self;
         drop(instance); // Its memory may be needed for the next one.
         newest.fuel_used = meter.used();
@@ -361,10 +361,13 @@ impl Job {
 
     /// What the guest gets to hear when it asks.
     fn tell(&mut self, interrupt: Interrupt) {
-        let reenter = self.is_to_reenter();
-        if let Some(role) = self.instance.store.data_mut().job() {
+        let before = self.role().map(|role| role.reentry).unwrap_or_default();
+        let reentry = self.reentry(before);
+        let guest = self.instance.store.data_mut();
+        guest.fuel_end = self.meter.end();
+        if let Some(role) = guest.job() {
             role.interrupt = interrupt;
-            role.reenter = reenter;
+            role.reentry = reentry;
         }
     }
 

@@ -2,7 +2,7 @@
 //! straight.
 
 use proptest::prelude::*;
-use toehold::{Extension, Limits, Outcome, Step};
+use toehold::{Answer, Extension, Job, Limits, Outcome, Step};
 
 use crate::{guests::*, observe::observe};
 
@@ -134,5 +134,67 @@ proptest! {
         prop_assert_eq!(outcome, Outcome::Completed);
         prop_assert_eq!(job.context().report().items, 100);
         prop_assert_eq!(job.state(), [100]);
+    }
+}
+
+/// A job with effects that asks whether to stop: each run goes on from its state, a byte, until it is 100.
+fn with_effects(limits: &Limits) -> Extension {
+    let job = job_body(
+        r#"(local $n i32)
+          (if (local.get 3) (then (local.set $n (i32.load8_u (local.get 2)))))
+          (loop
+            (i32.store8 (i32.const 3900) (local.get $n))
+            (if (call $interrupt (i32.const 64)) (then
+              (drop (call $checkpoint (i32.const 64) (i32.const 3900) (i32.const 1)))
+              (return (i32.const 1))))
+            (drop (call $call (i32.const 150) (i32.const 13) (i32.const 0) (i32.const 200) (local.get $n)))
+            (memory.fill (i32.const 2048) (local.get $n) (i32.const 1700))
+            (br_if 0 (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 100))))
+          (i32.const 0)"#,
+    );
+    load(&format!(r#"(data (i32.const 150) "action:kv.put") {job}"#), limits).unwrap()
+}
+
+/// The job's fuel and state at the end of each of its runs.
+fn runs(mut job: Job, mut slice: impl FnMut() -> u64) -> Vec<(u64, Vec<u8>)> {
+    let (mut runs, mut answer) = (Vec::new(), None);
+    loop {
+        let step = match answer.take() {
+            Some(answer) => job.answer(answer, 0).unwrap(),
+            None => job.step(slice(), 0).unwrap(),
+        };
+        match step {
+            Step::Yielded => {}
+            Step::Commit(commit) => answer = Some(durable(&commit)),
+            Step::Call(call) => {
+                answer = Some(Answer::Reply { call: call.key.number, reply: Ok(b"{}".to_vec()) })
+            }
+            Step::Finished(Outcome::Interrupted) => {
+                runs.push((job.context().fuel_used(), job.state().to_vec()));
+                job = job.next_run().unwrap();
+            }
+            Step::Finished(outcome) => {
+                assert_eq!(outcome, Outcome::Completed);
+                runs.push((job.context().fuel_used(), job.state().to_vec()));
+                return runs;
+            }
+            Step::Paused => panic!("nobody paused it"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_job_is_entered_again_at_the_same_places_in_any_slices(
+        journal_bytes in 400_usize..4_000,
+        replay_fuel in 500_u64..10_000,
+        slices in proptest::collection::vec(prop_oneof![1_u64..4, 1_u64..300, 1_u64..20_000], 1..40)
+    ) {
+        let extension = with_effects(&Limits { journal_bytes, replay_fuel, ..Limits::default() });
+        let straight = runs(start(&extension), || u64::MAX);
+        prop_assert!(straight.len() > 1, "it was never entered again");
+        let mut slices = slices.into_iter().cycle();
+        let cut = runs(start(&extension), || slices.next().unwrap_or(1));
+        prop_assert_eq!(straight, cut);
     }
 }
