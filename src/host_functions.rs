@@ -107,6 +107,15 @@ pub(crate) fn charge(mut env: impl wasmi::AsContextMut<Data = Guest>, bytes: usi
     let _ = env.set_fuel(left.saturating_sub(cost));
 }
 
+/// Charges a guest for what it hands over, as far as there can be so much: one that claims more than its memory ends for it, and
+/// pays no more than for all of it.
+#[inline]
+fn charge_for<const N: usize>(env: &mut Env<'_>, claims: [Claim; N]) {
+    let memory = env.data().memory.map_or(0, |memory| memory.data_size(&*env));
+    let bytes = claims.iter().fold(0_usize, |sum, claim| sum.saturating_add(claim.len().min(memory)));
+    charge(env, bytes);
+}
+
 fn call(
     mut env: Env<'_>,
     method_ptr: i32,
@@ -118,7 +127,7 @@ fn call(
     const FUNCTION: HostFunction = HostFunction::Call;
     let method = Claim::bytes(FUNCTION, "method", method_ptr, method_len);
     let payload = Claim::bytes(FUNCTION, "payload", payload_ptr, payload_len);
-    charge(&mut env, method.len().saturating_add(payload.len()));
+    charge_for(&mut env, [method, payload]);
     let request = with_memory(&mut env, |memory, guest| {
         let payload = payload.read(memory)?;
         let name = method.read(memory)?;
@@ -172,7 +181,7 @@ fn call(
 
 fn log(mut env: Env<'_>, level: i32, ptr: i32, len: i32) -> Result<()> {
     let text = Claim::bytes(HostFunction::Log, "ptr", ptr, len);
-    charge(&mut env, text.len());
+    charge_for(&mut env, [text]);
     with_memory(&mut env, |memory, guest| {
         guest.log(LogLevel::from_code(level).unwrap_or(LogLevel::Info), text.read_str(memory)?);
         Ok(())
@@ -189,7 +198,7 @@ fn report_progress(
 ) -> Result<()> {
     const FUNCTION: HostFunction = HostFunction::ReportProgress;
     let message = Claim::bytes(FUNCTION, "message", message_ptr, message_len);
-    charge(&mut env, message.len());
+    charge_for(&mut env, [message]);
     with_job(&mut env, FUNCTION, job_id_ptr, |memory, guest| {
         let limit = guest.extension.limits.line_bytes;
         let message = message.read_str(memory)?;
@@ -205,7 +214,7 @@ fn report_progress(
 fn checkpoint(mut env: Env<'_>, job_id_ptr: i32, state_ptr: i32, state_len: i32) -> Result<i32> {
     const FUNCTION: HostFunction = HostFunction::Checkpoint;
     let state = Claim::bytes(FUNCTION, "state", state_ptr, state_len);
-    charge(&mut env, state.len());
+    charge_for(&mut env, [state]);
     let request = with_job(&mut env, FUNCTION, job_id_ptr, |memory, guest| {
         let state = state.read(memory)?;
         let limit = guest.extension.limits.state_bytes;
@@ -231,7 +240,7 @@ fn check_interrupt(mut env: Env<'_>, job_id_ptr: i32) -> Result<i32> {
 fn add_warning(mut env: Env<'_>, job_id_ptr: i32, message_ptr: i32, message_len: i32) -> Result<()> {
     const FUNCTION: HostFunction = HostFunction::AddWarning;
     let message = Claim::bytes(FUNCTION, "message", message_ptr, message_len);
-    charge(&mut env, message.len());
+    charge_for(&mut env, [message]);
     with_job(&mut env, FUNCTION, job_id_ptr, |memory, guest| {
         let (line, count) = (guest.extension.limits.line_bytes, guest.extension.limits.warnings);
         let message = cut(message.read_str(memory)?, line);
@@ -280,7 +289,7 @@ fn register_job(
     const FUNCTION: HostFunction = HostFunction::RegisterJob;
     let name = Claim::bytes(FUNCTION, "name", name_ptr, name_len);
     let export = Claim::bytes(FUNCTION, "export", export_ptr, export_len);
-    charge(&mut env, name.len().saturating_add(export.len()));
+    charge_for(&mut env, [name, export]);
     let (name, export) = with_memory(&mut env, |memory, guest| {
         if guest.within != Within::Init {
             return Err(Fault::OutOfPlace { function: FUNCTION, within: guest.within.name() });

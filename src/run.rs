@@ -26,6 +26,12 @@ pub trait Platform {
     /// early.
     fn idle(&mut self, until: Option<Millis>);
 
+    /// A guest is about to run, or has just run: from one to the other all memory that is asked for is its, for its linear memory,
+    /// tables and stack, which cope with an allocator that refuses, and a few kilobytes for what the host notes of it.
+    fn guest_runs(&mut self, runs: bool) {
+        let _ = runs;
+    }
+
     /// Looks around between two slices.
     fn yielded(&mut self, job: &JobContext) {
         let _ = job;
@@ -105,10 +111,13 @@ pub(crate) fn turn(
         Wait::On(until) => return Turned::Waits(until),
         Wait::Held(reason) => return Turned::Stopped(Stopped::Held(reason)),
     };
+    let now = platform.now();
+    platform.guest_runs(true);
     let step = match answer {
-        Some(answer) => job.answer(answer, platform.now()),
-        None => job.step(slice, platform.now()),
+        Some(answer) => job.answer(answer, now),
+        None => job.step(slice, now),
     };
+    platform.guest_runs(false);
     match step {
         Ok(Step::Yielded) => {
             platform.yielded(job.context());

@@ -112,8 +112,8 @@ impl<'e> Drive<'e> {
         let (context, line) = (job.context(), limits.line_bytes);
         let used = context.fuel_used();
         assert!(used >= self.fuel, "fuel went from {} to {used}", self.fuel);
-        // A pointer to what is not there costs what it claims, and ends the job.
-        let claimed = if is_over { 2 * (1 << 32) / 16 } else { 0 };
+        // A pointer to what is not there costs as much as all of the memory, and ends the job.
+        let claimed = if is_over { 2 * limits.memory_bytes / 16 } else { 0 };
         assert!(used - self.fuel <= slice + BEYOND + claimed, "a step of {slice} took {}", used - self.fuel);
         self.fuel = used;
         assert!(used <= limits.fuel_per_job + BEYOND + claimed, "{used} of fuel");
