@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::nightly;
 use crate::process;
 use crate::workspace;
 
@@ -51,7 +52,7 @@ pub(crate) fn step() -> Result<()> {
 
 /// Gets cargo-fuzz, where it can. The nightly toolchain is rustup's business.
 pub(crate) fn install() {
-    if !has_nightly() {
+    if !nightly::is_there() {
         println!("nightly: not there, so fuzzing is skipped; `rustup toolchain install nightly` gets it");
     } else if has_cargo_fuzz() {
         println!("cargo-fuzz: there");
@@ -62,33 +63,18 @@ pub(crate) fn install() {
 
 /// What keeps the targets from being built, and how to get it.
 fn missing() -> Option<&'static str> {
-    if !has_nightly() {
+    if !nightly::is_there() {
         return Some("fuzzing needs rustup's nightly toolchain: `rustup toolchain install nightly` gets it");
     }
     (!has_cargo_fuzz()).then_some("fuzzing needs cargo-fuzz: `cargo install cargo-fuzz --locked` gets it")
 }
 
-fn has_nightly() -> bool {
-    process::ask(nightly().arg("--version")).is_some()
-}
-
 fn has_cargo_fuzz() -> bool {
-    process::ask(nightly().args(["fuzz", "--version"])).is_some()
-}
-
-/// The nightly cargo, as if nobody had called another one before.
-fn nightly() -> Command {
-    let mut command = Command::new("rustup");
-    command.args(["run", "nightly", "cargo"]).current_dir(workspace::root());
-    process::forget(&mut command, |name| {
-        process::told_about_xtask(name)
-            || ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTUP_TOOLCHAIN"].contains(&name)
-    });
-    command
+    process::ask(nightly::cargo().args(["fuzz", "--version"])).is_some()
 }
 
 fn fuzz(subcommand: &str) -> Result<Command> {
-    let mut command = nightly();
+    let mut command = nightly::cargo();
     // One folder for all of them, whose dependencies are built once.
     command.args(["fuzz", subcommand, "--target-dir"]).arg(workspace::target_folder()?.join("fuzz"));
     Ok(command)

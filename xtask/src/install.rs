@@ -10,8 +10,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::board::{BOARDS, Board};
 use crate::browser;
+use crate::dependencies;
 use crate::fleet;
 use crate::fuzz;
+use crate::miri;
 use crate::process;
 use crate::toolchain::{self, Target};
 
@@ -47,6 +49,8 @@ pub(crate) fn missing() -> Result<()> {
     }
     fuzz::install();
     fleet::install()?;
+    miri::install();
+    dependencies::install();
     for (subcommand, ..) in COMPONENTS {
         need_subcommand(subcommand)?;
     }

@@ -4,6 +4,8 @@
 //! main ── test ───────── every check, in order, with a table of times
 //!      │    ├─ board_test   what is built for boards, in the emulator
 //!      │    ├─ browser      the page, in Chromium
+//!      │    ├─ miri         undefined behaviour, where there is unsafe code
+//!      │    ├─ dependencies cargo-deny
 //!      │    └─ install      gets what is missing
 //!      ├─ guests ───────── builds extensions, or says that a built one is stale
 //!      │    ├─ sources      one hash over everything that goes into a guest
@@ -19,6 +21,7 @@
 //!      └─ bench
 //!
 //! toolchain   which cargo can build for a target: rustup's, or Debian's with std's source
+//! nightly     rustup's nightly toolchain
 //! process     runs a command, shows it first
 //! workspace   where things are
 //! ```
@@ -26,12 +29,15 @@
 mod board;
 mod board_test;
 mod browser;
+mod dependencies;
 mod emulator;
 mod firmware;
 mod fleet;
 mod fuzz;
 mod guests;
 mod install;
+mod miri;
+mod nightly;
 mod process;
 mod shrink;
 mod sizes;
@@ -57,7 +63,8 @@ const HELP: &str = "\
 Chores that cargo alone can't do.
 
   cargo xtask test [--install] [--screenshots] [STEP…]
-                                  Run every check: format, guests, clippy, features, boards, tests, fleet, browser, docs, fuzz; or
+                                  Run every check: format, guests, clippy, features, boards, tests, fleet, browser, docs,
+                                  dependencies, miri, fuzz, soak; or
                                   only the steps whose names begin so. `unvalidated` runs only where it is named: firmware that
                                   takes nothing but signed packages.
                                   --install first gets the targets, components and programs that are missing.

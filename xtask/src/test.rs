@@ -9,16 +9,18 @@ use anyhow::{Result, bail};
 
 use crate::board_test;
 use crate::browser;
+use crate::dependencies;
 use crate::fleet;
 use crate::fuzz;
 use crate::guests;
 use crate::install;
+use crate::miri;
 use crate::process::{self, cargo};
 use crate::soak;
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 13] = [
     ("format", format),
     ("guests are up to date", guests::check),
     ("clippy", clippy),
@@ -28,6 +30,8 @@ const STEPS: [Step; 11] = [
     ("fleet", fleet::test),
     BROWSER,
     ("docs", docs),
+    ("dependencies", dependencies::step),
+    ("miri", miri::step),
     ("fuzz", fuzz::step),
     ("soak", soak::step),
 ];
