@@ -11,7 +11,7 @@ use toehold_abi::{
 };
 use wasmi::{ExternType, FuncType, MemoryType, Module};
 
-use crate::{Limits, engine::func_type, fault::Fault, locals};
+use crate::{Limits, engine::func_type, fault::Fault, shape::ModuleShape};
 
 /// Bytes of a page of linear memory where its type does not say otherwise.
 const PAGE_BYTES: u64 = 1 << 16;
@@ -150,7 +150,7 @@ pub(crate) fn check(
         .exports()
         .map(|export| Export { name: export.name().to_string(), ty: describe(export.ty()) })
         .collect();
-    let most_locals = locals::most(bytes);
+    let most_locals = ModuleShape::of(bytes).most_locals;
     Ok(ModuleInfo { bytes: bytes.len(), hash, memory_bytes, most_locals, imports, exports })
 }
 

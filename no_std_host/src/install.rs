@@ -7,13 +7,19 @@ use alloc::{
 };
 use core::ops::Range;
 
-use toehold::{Extension, LoadError, Manifest, Package, PackageError, Trust, console::LineWriter};
+use toehold::{
+    Extension, LoadError, Manifest, ModuleShape, Package, PackageError, Trust, console::LineWriter,
+};
 
 use crate::{Board, Depot, Doing, Shell, Witness, steer::Refusal};
 
 /// Memory that an extension needs while it is loaded, as multiples of its module: its bytes, and what the interpreter makes of
 /// them. Measured with the guests of test-extension, see docs/embedded.md.
 const BYTES_FOR_EACH: usize = 4;
+/// What the interpreter makes of each function and of each local while it translates one: of modules that have more of them than most
+/// with as many bytes.
+const BYTES_OF_FUNCTION: usize = 100;
+const BYTES_OF_LOCAL: usize = 16;
 /// What any extension needs besides.
 const BYTES_BESIDES: usize = 8 << 10;
 
@@ -61,6 +67,7 @@ fn read(
     })?;
     // What was read is counted among what is needed.
     room.check(read.module().len())?;
+    room.check_shape(read.module())?;
     Ok(read)
 }
 
@@ -83,6 +90,28 @@ impl Room {
         }
         let text = format!(
             "a package of {bytes} bytes needs about {need} bytes of memory to load; {free} of {total} are free"
+        );
+        Err(NotLoaded { code: "memory", text, may_pass: true })
+    }
+}
+
+impl Room {
+    /// Whether there is enough for what the interpreter makes of a module that is odd.
+    fn check_shape(&self, module: &[u8]) -> Result<(), NotLoaded> {
+        let ModuleShape { functions, most_locals } = ModuleShape::of(module);
+        if most_locals == u32::MAX {
+            return Ok(()); // It is damaged, which whoever compiles it says better.
+        }
+        let of =
+            |count: u32, bytes: usize| usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(bytes);
+        let made = of(functions, BYTES_OF_FUNCTION).saturating_add(of(most_locals, BYTES_OF_LOCAL));
+        let need = module.len().saturating_add(made).saturating_add(BYTES_BESIDES);
+        let Self { free, total, .. } = self;
+        if !self.loads || need <= *free {
+            return Ok(());
+        }
+        let text = format!(
+            "a module of {functions} functions, one of which has {most_locals} locals, needs about {need} bytes of memory to load; {free} of {total} are free"
         );
         Err(NotLoaded { code: "memory", text, may_pass: true })
     }

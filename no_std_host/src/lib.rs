@@ -62,7 +62,7 @@ pub use config::Config;
 pub use depot::{Depot, PackageFile, Room};
 pub use flash::{FlashFault, FlashOperation};
 pub use operations::Operations;
-pub use parts::{Board, Clock, Doing, Entropy, Memory, Parts, Witness};
+pub use parts::{Board, Clock, Doing, Entropy, GUARDED_BYTES, Memory, Parts, Witness};
 pub use rescue::open_store;
 pub use shell::{OpenError, Shell};
 pub use store::{FlashStore, Refused};

@@ -59,6 +59,10 @@ pub trait Entropy {
     fn fill(&mut self, bytes: &mut [u8]);
 }
 
+/// Bytes of an allocation up to which a [guarded](Memory::guard) allocator serves it as ever: a state or a reply, which the host has to
+/// hold while it hands them on.
+pub const GUARDED_BYTES: usize = 4 << 10;
+
 /// What the firmware knows of its memory.
 pub trait Memory {
     /// Bytes of the heap that are free. They need not be in one piece.
@@ -66,6 +70,13 @@ pub trait Memory {
 
     /// Bytes of the heap, free or not.
     fn total(&self) -> usize;
+
+    /// From now on, until it is called with 0, an allocation of more than [`GUARDED_BYTES`] fails where it would leave less than
+    /// `reserve` bytes. The shell calls it while a guest runs, whose memory, tables and stack are the large ones: a guest
+    /// that can't have them fails by itself, and what the shell needs to say so is still there.
+    ///
+    /// Without it a job can take so much that the next small allocation, whose ever it is, panics.
+    fn guard(&self, reserve: usize);
 
     /// Bytes of the heap that were never used so far, if the allocator knows.
     fn never_used(&self) -> Option<usize> {

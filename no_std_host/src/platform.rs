@@ -5,7 +5,7 @@ use core::task::Poll;
 
 use toehold::{Call, Called, Change, Commit, JobContext, Millis, NotDurable, Platform, Sleep, Store, Uuid};
 
-use crate::{Board, Clock, Entropy, Operations, entry::Entry, operations};
+use crate::{Board, Clock, Entropy, Memory, Operations, entry::Entry, operations};
 
 /// Sleeps shorter than this, in milliseconds, are not noted: after a reset such a one starts again.
 const NOTED_SLEEP: u64 = 1_000;
@@ -16,6 +16,9 @@ pub(crate) struct Desk<'a, B: Board> {
     pub(crate) entropy: &'a mut B::Entropy,
     pub(crate) operations: &'a mut Operations,
     pub(crate) entries: &'a mut BTreeMap<Uuid, Box<Entry>>,
+    pub(crate) memory: &'a B::Memory,
+    /// See [`Config::reserve_bytes`](crate::Config::reserve_bytes).
+    pub(crate) reserve: usize,
 }
 
 impl<B: Board> Platform for Desk<'_, B> {
@@ -50,6 +53,10 @@ impl<B: Board> Platform for Desk<'_, B> {
     }
 
     fn idle(&mut self, _until: Option<Millis>) {}
+
+    fn guest_runs(&mut self, runs: bool) {
+        self.memory.guard(if runs { self.reserve } else { 0 });
+    }
 }
 
 impl<B: Board> Desk<'_, B> {

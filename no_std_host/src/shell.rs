@@ -163,8 +163,10 @@ impl<B: Board> Shell<B> {
             attention.runs(self.registry.get(id));
         }
         let slice = self.config.slice;
-        let Self { scheduler, store, clock, entropy, entries, config, .. } = self;
-        let mut desk = Desk::<B> { store, clock, entropy, operations: &mut config.operations, entries };
+        let Self { scheduler, store, clock, entropy, entries, config, memory, .. } = self;
+        let reserve = config.reserve_bytes;
+        let operations = &mut config.operations;
+        let mut desk = Desk::<B> { store, clock, entropy, operations, entries, memory, reserve };
         let turn = scheduler.turn(&mut desk, slice);
         if let Some(attention) = self.config.attention {
             attention.runs(None);

@@ -134,6 +134,8 @@ impl Memory for Heap {
     fn total(&self) -> usize {
         1 << 20
     }
+
+    fn guard(&self, _reserve: usize) {}
 }
 
 /// What is noted, and what is found after a reset.

@@ -186,12 +186,14 @@ impl Console {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// The next line.
+    /// The next line, which must not say that the firmware has reset the board: whatever a test does, that is never right.
     pub(crate) fn line(&mut self) -> String {
         let mut bytes = Vec::new();
         let count = self.lines.read_until(b'\n', &mut bytes).expect("the board says something");
         assert!(count > 0, "the emulator has ended");
-        text(&bytes).trim_end().to_owned()
+        let line = text(&bytes).trim_end().to_owned();
+        assert!(!line.contains("the board was reset"), "{line}");
+        line
     }
 
     /// Lines up to one for which this holds.

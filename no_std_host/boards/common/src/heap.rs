@@ -5,7 +5,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use embedded_alloc::LlffHeap;
-use no_std_host::Memory;
+use no_std_host::{GUARDED_BYTES, Memory};
 
 use crate::Stack;
 
@@ -21,6 +21,8 @@ pub struct Heap {
     asked: AtomicUsize,
     /// What was free then.
     free: AtomicUsize,
+    /// What large allocations must leave; 0 for nothing.
+    reserve: AtomicUsize,
 }
 
 /// An allocation that failed.
@@ -54,6 +56,7 @@ impl Heap {
             peak: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
             free: AtomicUsize::new(0),
+            reserve: AtomicUsize::new(0),
         }
     }
 
@@ -70,6 +73,12 @@ impl Heap {
         // SAFETY: the caller says that it is the heap's.
         unsafe { self.inner.init(start, bytes) };
         self.total.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether an allocation of this size would take from the reserve, and may not.
+    fn refuses(&self, bytes: usize) -> bool {
+        let reserve = self.reserve.load(Ordering::Relaxed);
+        reserve > 0 && bytes > GUARDED_BYTES && self.inner.free() < bytes.saturating_add(reserve)
     }
 
     /// Bytes that are free, not all in one piece.
@@ -116,6 +125,10 @@ impl Memory for BoardMemory {
         self.heap.total()
     }
 
+    fn guard(&self, reserve: usize) {
+        self.heap.reserve.store(reserve, Ordering::Relaxed);
+    }
+
     fn never_used(&self) -> Option<usize> {
         Some(self.heap.total().saturating_sub(self.heap.peak()))
     }
@@ -128,8 +141,12 @@ impl Memory for BoardMemory {
 // SAFETY: all memory comes from `inner`, which is an allocator; what is added only counts.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller keeps `GlobalAlloc`'s contract, which is also that of `inner`.
-        let pointer = unsafe { self.inner.alloc(layout) };
+        let pointer = if self.refuses(layout.size()) {
+            core::ptr::null_mut()
+        } else {
+            // SAFETY: the caller keeps `GlobalAlloc`'s contract, which is also that of `inner`.
+            unsafe { self.inner.alloc(layout) }
+        };
         if pointer.is_null() {
             self.free.store(self.inner.free(), Ordering::Relaxed);
             self.asked.store(layout.size(), Ordering::Relaxed);

@@ -1,7 +1,8 @@
-//! How many locals a module's functions have, which its fuel does not tell.
+//! What a module is made of, as far as its bytes tell too little of what it costs.
 //!
 //! wasmi 2.0.0 sets all locals of a function to zero at each call, and charges the call alone: one of 20,000 locals takes a
-//! thousand times as long as its fuel says. So whoever has to be back soon gets less fuel at a time (`meter.rs`).
+//! thousand times as long as its fuel says. So whoever has to be back soon gets less fuel at a time (`meter.rs`). And it
+//! takes memory for each function and each local, of which a few bytes of a module can have thousands.
 
 /// Id of the section that has the functions' bodies.
 const CODE: u8 = 10;
@@ -9,22 +10,36 @@ const CODE: u8 = 10;
 /// Bytes of a module before its first section: its magic number and version.
 const HEADER_BYTES: usize = 8;
 
-/// The most locals that any function of a compiled module has, without its parameters.
-#[inline(never)]
-pub(crate) fn most(module: &[u8]) -> u32 {
-    let mut sections = Reader(module.get(HEADER_BYTES..).unwrap_or(&[]));
-    while let Some((id, section)) = sections.section() {
-        if id == CODE {
-            return most_of_bodies(section).unwrap_or(u32::MAX);
-        }
-    }
-    0
+/// How many functions a module has, and how many locals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModuleShape {
+    /// Functions with a body.
+    pub functions: u32,
+    /// The most locals that one of them has, without its parameters.
+    pub most_locals: u32,
 }
 
-/// `None` where it can't be read, which the interpreter would not have compiled.
-fn most_of_bodies(mut bodies: Reader<'_>) -> Option<u32> {
+impl ModuleShape {
+    /// Looks at the bytes of a module, which need not be valid: what can't be read counts for as much as there can be.
+    #[must_use]
+    #[inline(never)]
+    pub fn of(module: &[u8]) -> Self {
+        let mut sections = Reader(module.get(HEADER_BYTES..).unwrap_or(&[]));
+        while let Some((id, mut bodies)) = sections.section() {
+            if id == CODE {
+                let Some(functions) = bodies.number() else { break };
+                let most_locals = most_of_bodies(functions, bodies).unwrap_or(u32::MAX);
+                return Self { functions, most_locals };
+            }
+        }
+        Self::default()
+    }
+}
+
+/// `None` where it can't be read, which no interpreter compiles.
+fn most_of_bodies(functions: u32, mut bodies: Reader<'_>) -> Option<u32> {
     let mut most = 0;
-    for _ in 0..bodies.number()? {
+    for _ in 0..functions {
         let mut body = bodies.block()?;
         let mut locals = 0_u32;
         for _ in 0..body.number()? {
@@ -84,7 +99,11 @@ impl<'m> Reader<'m> {
 mod tests {
     use alloc::format;
 
-    use super::most;
+    use super::ModuleShape;
+
+    fn most(module: &[u8]) -> u32 {
+        ModuleShape::of(module).most_locals
+    }
 
     fn most_in(functions: &str) -> u32 {
         most(&wat::parse_str(format!("(module {functions})")).expect("a module"))
