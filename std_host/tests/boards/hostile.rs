@@ -5,7 +5,7 @@ mod gallery;
 
 use toehold::{Manifest, Package, Permissions};
 
-use self::gallery::{Ends, gallery};
+use self::gallery::{Ends, MEMORY_MB, gallery};
 use crate::bench::{boards, field};
 
 fn has_ended(line: &str, id: &str) -> bool {
@@ -24,7 +24,11 @@ fn no_hostile_guest_resets_a_board_or_keeps_another_job_from_going_on() {
         let counter =
             field(&console.ask(r#"run test-extension:counter {"target": 100000000}"#), "id").unwrap();
         for hostile in gallery() {
-            let permissions = Permissions { methods: vec!["query:".to_owned()], ..Permissions::default() };
+            let permissions = Permissions {
+                methods: vec!["query:".to_owned()],
+                max_memory_mb: MEMORY_MB,
+                ..Permissions::default()
+            };
             let manifest = Manifest::new("hostile").unwrap().with_permissions(permissions);
             let answer = console.carry("install", &Package::pack(&manifest, b"", &hostile.module));
             if answer.starts_with("ok") {
