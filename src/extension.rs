@@ -119,7 +119,7 @@ impl Extension {
         let compiled = compile(&engine(&limits), bytes).map_err(invalid)?;
         let info = check(&compiled, bytes, &limits)?;
         drop(module); // Its memory may be needed for the instance that `plugin_init` runs in.
-        Self::initialize(share(manifest, limits, info.most_locals, old), compiled, info)
+        Self::initialize(share(manifest, limits, info.shape.most_locals, old), compiled, info)
     }
 
     /// Runs `plugin_init`, and notes what it registered.
@@ -228,7 +228,7 @@ impl core::fmt::Debug for Extension {
 pub(crate) struct ExtensionShared {
     pub(crate) manifest: Manifest,
     pub(crate) limits: Limits,
-    /// Of its module's functions, see [`ModuleInfo::most_locals`].
+    /// Of its module's functions, see [`ModuleShape::most_locals`](crate::ModuleShape::most_locals).
     pub(crate) most_locals: u32,
     /// These two outlive a reload.
     rate: Arc<Mutex<RateLimit>>,

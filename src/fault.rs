@@ -102,6 +102,12 @@ pub enum Fault {
         /// Bytes that were asked for in all.
         asked: u64,
     },
+    /// The host has not enough memory left to translate a function that is called, or for the stack to grow. Beside fewer jobs
+    /// the guest would go on.
+    HostFull {
+        /// What there was no memory for.
+        of: &'static str,
+    },
     /// An instance needs more tables than it may have.
     Tables {
         /// Tables that are allowed.
@@ -194,6 +200,7 @@ impl fmt::Display for Fault {
             Self::HostMemory { asked } => {
                 write!(f, "memory: asked for {asked} bytes in all, and the host has not as much left")
             }
+            Self::HostFull { of } => write!(f, "memory: the host has not enough left for {of}"),
             Self::Tables { limit } => write!(f, "the module has more tables than the limit of {limit}"),
             Self::CallDepth { limit, stack_bytes } => write!(
                 f,

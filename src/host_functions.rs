@@ -4,6 +4,7 @@ use alloc::{
     borrow::ToOwned,
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 
 use toehold_abi::{EXECUTE_SIGNATURE, HostFunction, IMPORT_MODULE, LogLevel, Registered};
@@ -170,13 +171,21 @@ fn call(
                 extension: guest.extension.id().to_owned(),
                 method: method_name.to_owned(),
                 library,
-                payload: payload.to_vec(),
+                payload: copy(payload)?,
             };
             return Ok(Request::Call(digest, call));
         };
         Ok(Request::Refused(digest, refused))
     })?;
     park(env, request)
+}
+
+/// A guest says how much there is to copy, so it is the guest that fails where there is no room for it.
+fn copy(bytes: &[u8]) -> core::result::Result<Vec<u8>, Fault> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| Fault::HostMemory { asked: bytes.len() as u64 })?;
+    copy.extend_from_slice(bytes);
+    Ok(copy)
 }
 
 fn log(mut env: Env<'_>, level: i32, ptr: i32, len: i32) -> Result<()> {
@@ -224,7 +233,7 @@ fn checkpoint(mut env: Env<'_>, job_id_ptr: i32, state_ptr: i32, state_len: i32)
             guest.log(LogLevel::Warn, &text);
             return Ok(Request::StateTooLarge(Digest::of(state)));
         }
-        Ok(Request::Checkpoint(state.to_vec()))
+        Ok(Request::Checkpoint(copy(state)?))
     })?;
     park(env, request)
 }

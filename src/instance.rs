@@ -105,7 +105,12 @@ pub(crate) fn to_fault(guest: &mut Guest, error: &wasmi::Error, export: &str, fu
         // Where it can't be resumed, only a host function that used up the fuel stops the interpreter.
         return Fault::Fuel { of: export.to_string(), limit: fuel };
     }
+    if let ErrorKind::Translation(_) = error.kind() {
+        // The module is valid. And wasmi does not try again a function that it had no memory for, also for other instances.
+        return Fault::HostFull { of: "the code of a function" };
+    }
     match error.as_trap_code() {
+        Some(TrapCode::OutOfSystemMemory) => Fault::HostFull { of: "the stack" },
         Some(TrapCode::StackOverflow) => {
             let limits = &guest.extension.limits;
             Fault::CallDepth { limit: limits.call_depth, stack_bytes: limits.stack_bytes }

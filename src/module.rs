@@ -25,8 +25,8 @@ pub struct ModuleInfo {
     pub hash: [u8; 32],
     /// Bytes of memory that an instance starts with.
     pub memory_bytes: u64,
-    /// The most locals that one of its functions has, without parameters. More than a few hundred make slices shorter.
-    pub most_locals: u32,
+    /// How much of everything it has. A function of more than a few hundred locals makes slices shorter.
+    pub shape: ModuleShape,
     /// What it imports.
     pub imports: Vec<Import>,
     /// What it exports.
@@ -150,8 +150,8 @@ pub(crate) fn check(
         .exports()
         .map(|export| Export { name: export.name().to_string(), ty: describe(export.ty()) })
         .collect();
-    let most_locals = ModuleShape::of(bytes).most_locals;
-    Ok(ModuleInfo { bytes: bytes.len(), hash, memory_bytes, most_locals, imports, exports })
+    let shape = ModuleShape::of(bytes);
+    Ok(ModuleInfo { bytes: bytes.len(), hash, memory_bytes, shape, imports, exports })
 }
 
 /// Bytes of a page: 1 or 65,536 are what the proposal for custom page sizes allows.

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use postcard::ser_flavors::Size;
 use serde::{Deserialize, Serialize};
 
 use crate::Crc32;
@@ -60,7 +61,10 @@ pub(crate) const CHECKSUM_BYTES: usize = 4;
 
 /// Three bytes that say what it is, the version, the fields in postcard, CRC-32 of all before it (little-endian).
 pub(crate) fn seal(kind: Kind, fields: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::from(*kind.mark);
+    // All at once: a `Vec` that grows has up to three times as much for a while.
+    let length = postcard::serialize_with_flavor(fields, Size::default()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(kind.mark.len() + VERSION_BYTES + length + CHECKSUM_BYTES);
+    bytes.extend_from_slice(kind.mark);
     bytes.push(kind.version);
     // A `Vec` takes whatever comes, and no field has a length that serde cannot know: this cannot fail.
     let mut bytes = postcard::to_extend(fields, bytes).unwrap_or_default();

@@ -2,21 +2,40 @@
 //!
 //! wasmi 2.0.0 sets all locals of a function to zero at each call, and charges the call alone: one of 20,000 locals takes a
 //! thousand times as long as its fuel says. So whoever has to be back soon gets less fuel at a time (`meter.rs`). And it
-//! takes memory for each function and each local, of which a few bytes of a module can have thousands.
+//! takes memory for each thing that a module declares, of which a few bytes of it can have thousands.
 
-/// Id of the section that has the functions' bodies.
+/// Ids of sections.
+const TYPES: u8 = 1;
+const IMPORTS: u8 = 2;
+const FUNCTIONS: u8 = 3;
+const TABLES: u8 = 4;
+const GLOBALS: u8 = 6;
+const EXPORTS: u8 = 7;
+const ELEMENTS: u8 = 9;
 const CODE: u8 = 10;
+const DATA: u8 = 11;
 
 /// Bytes of a module before its first section: its magic number and version.
 const HEADER_BYTES: usize = 8;
 
-/// How many functions a module has, and how many locals.
+/// How much of everything a module has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ModuleShape {
     /// Functions with a body.
     pub functions: u32,
+    /// Bytes of the longest body.
+    pub longest_body: u32,
     /// The most locals that one of them has, without its parameters.
     pub most_locals: u32,
+    /// Types, imports, functions, tables, globals, exports, and segments of elements and data, as far as their sections say
+    /// how many there are.
+    pub items: u32,
+    /// Bytes of the segments of data.
+    pub data_bytes: u32,
+    /// Bytes of the segments of elements: as many elements there are at most.
+    pub element_bytes: u32,
+    /// Elements that its tables start with.
+    pub table_elements: u32,
 }
 
 impl ModuleShape {
@@ -24,23 +43,52 @@ impl ModuleShape {
     #[must_use]
     #[inline(never)]
     pub fn of(module: &[u8]) -> Self {
+        let mut shape = Self::default();
         let mut sections = Reader(module.get(HEADER_BYTES..).unwrap_or(&[]));
-        while let Some((id, mut bodies)) = sections.section() {
-            if id == CODE {
-                let Some(functions) = bodies.number() else { break };
-                let most_locals = most_of_bodies(functions, bodies).unwrap_or(u32::MAX);
-                return Self { functions, most_locals };
+        while let Some((id, mut content)) = sections.section() {
+            let bytes = u32::try_from(content.0.len()).unwrap_or(u32::MAX);
+            let counts =
+                matches!(id, TYPES | IMPORTS | FUNCTIONS | TABLES | GLOBALS | EXPORTS | ELEMENTS | DATA);
+            let count = if counts || id == CODE { content.number().unwrap_or(u32::MAX) } else { 0 };
+            if counts {
+                shape.items = shape.items.saturating_add(count);
+            }
+            match id {
+                ELEMENTS => shape.element_bytes = shape.element_bytes.saturating_add(bytes),
+                DATA => shape.data_bytes = shape.data_bytes.saturating_add(bytes),
+                TABLES => shape.table_elements = elements_of_tables(count, content).unwrap_or(u32::MAX),
+                CODE => {
+                    shape.functions = count;
+                    (shape.longest_body, shape.most_locals) =
+                        most_of_bodies(count, content).unwrap_or((u32::MAX, u32::MAX));
+                }
+                _ => {}
             }
         }
-        Self::default()
+        shape
     }
 }
 
+/// `None` where it can't be read, or where a table starts with elements that are not null.
+fn elements_of_tables(tables: u32, mut types: Reader<'_>) -> Option<u32> {
+    let mut elements = 0_u32;
+    for _ in 0..tables {
+        types.value_type()?;
+        let has_maximum = types.byte()? & 1 == 1;
+        elements = elements.saturating_add(types.number()?);
+        if has_maximum {
+            types.number()?;
+        }
+    }
+    Some(elements)
+}
+
 /// `None` where it can't be read, which no interpreter compiles.
-fn most_of_bodies(functions: u32, mut bodies: Reader<'_>) -> Option<u32> {
-    let mut most = 0;
+fn most_of_bodies(functions: u32, mut bodies: Reader<'_>) -> Option<(u32, u32)> {
+    let (mut longest, mut most) = (0, 0);
     for _ in 0..functions {
         let mut body = bodies.block()?;
+        longest = longest.max(u32::try_from(body.0.len()).unwrap_or(u32::MAX));
         let mut locals = 0_u32;
         for _ in 0..body.number()? {
             locals = locals.saturating_add(body.number()?);
@@ -48,7 +96,7 @@ fn most_of_bodies(functions: u32, mut bodies: Reader<'_>) -> Option<u32> {
         }
         most = most.max(locals);
     }
-    Some(most)
+    Some((longest, most))
 }
 
 /// Reads what is left of the bytes of a module.
@@ -119,6 +167,26 @@ mod tests {
             most_in(&format!("(memory 1) (func (local {many} i32)) (data (i32.const 0) \"x\")")),
             20_001
         );
+    }
+
+    #[test]
+    fn everything_that_is_declared_counts() {
+        let module = wat::parse_str(
+            r#"(module
+                (type (func)) (type (func (param i32)))
+                (import "a" "b" (func (type 0)))
+                (func (type 0)) (func (type 1))
+                (table 10 20 funcref) (table 300 funcref)
+                (memory (export "memory") 1)
+                (global i32 (i32.const 1))
+                (elem (table 0) (i32.const 0) func 0 1 2)
+                (data (i32.const 0) "x") (data (i32.const 1) "y"))"#,
+        );
+        let shape = ModuleShape::of(&module.expect("a module"));
+        assert_eq!(shape.items, 2 + 1 + 2 + 2 + 1 + 1 + 1 + 2);
+        assert_eq!((shape.functions, shape.longest_body, shape.table_elements), (2, 2, 310));
+        assert!((4..12).contains(&shape.element_bytes) && (2..16).contains(&shape.data_bytes), "{shape:?}");
+        assert_eq!(ModuleShape::of(b""), ModuleShape::default());
     }
 
     /// What can't be read counts for as much as there can be: nobody gains by it.

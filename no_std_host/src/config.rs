@@ -25,7 +25,8 @@ pub struct Config {
     pub ended_jobs: usize,
     /// Bytes of the largest bundle that is imported.
     pub bundle_bytes: usize,
-    /// Bytes of the heap that are left alone when a job is brought into memory: for what those that run may still ask for.
+    /// Bytes of the heap, in one piece, that are left alone when a job is brought into memory, and that a job that runs must leave:
+    /// for what the shell does meanwhile.
     pub reserve_bytes: usize,
     /// What jobs can call, beside what the shell has.
     pub operations: Operations,

@@ -16,6 +16,8 @@ pub(crate) struct Entry {
     pub(crate) retry_due: Option<Millis>,
     /// The sleep that it is in: the call's number, and until when.
     pub(crate) sleep: Option<(u64, Millis)>,
+    /// It ran out of memory beside others, so it goes on once there are none.
+    pub(crate) alone: bool,
     /// When its progress was last told.
     pub(crate) told_at: Option<Millis>,
 }
@@ -38,6 +40,7 @@ impl Entry {
             stuck: None,
             retry_due: None,
             sleep: None,
+            alone: false,
             told_at: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use postcard::ser_flavors::Size;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// What framed bytes are.
@@ -26,7 +27,10 @@ pub(crate) enum Unreadable {
 pub(crate) const FRAME_BYTES: usize = 8;
 
 pub(crate) fn seal(kind: Kind, fields: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::from(*kind.mark);
+    // All at once: a `Vec` that grows has up to three times as much for a while.
+    let length = postcard::serialize_with_flavor(fields, Size::default()).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(FRAME_BYTES + length);
+    bytes.extend_from_slice(kind.mark);
     bytes.push(kind.version);
     // A `Vec` takes whatever comes, and no field has a length that serde cannot know: this cannot fail.
     let mut bytes = postcard::to_extend(fields, bytes).unwrap_or_default();

@@ -7,21 +7,13 @@ use alloc::{
 };
 use core::ops::Range;
 
-use toehold::{
-    Extension, LoadError, Manifest, ModuleShape, Package, PackageError, Trust, console::LineWriter,
+use toehold::{Extension, LoadError, Manifest, Package, PackageError, Trust, console::LineWriter};
+
+use crate::{
+    Board, Depot, Doing, Shell, Witness,
+    room::{NoRoom, Room},
+    steer::Refusal,
 };
-
-use crate::{Board, Depot, Doing, Shell, Witness, steer::Refusal};
-
-/// Memory that an extension needs while it is loaded, as multiples of its module: its bytes, and what the interpreter makes of
-/// them. Measured with the guests of test-extension, see docs/embedded.md.
-const BYTES_FOR_EACH: usize = 4;
-/// What the interpreter makes of each function and of each local while it translates one: of modules that have more of them than most
-/// with as many bytes.
-const BYTES_OF_FUNCTION: usize = 100;
-const BYTES_OF_LOCAL: usize = 16;
-/// What any extension needs besides.
-const BYTES_BESIDES: usize = 8 << 10;
 
 /// Why an extension is not there.
 pub(crate) struct NotLoaded {
@@ -43,6 +35,12 @@ impl From<PackageError> for NotLoaded {
     }
 }
 
+impl From<NoRoom> for NotLoaded {
+    fn from(NoRoom(text): NoRoom) -> Self {
+        Self { code: "memory", text, may_pass: true }
+    }
+}
+
 impl NotLoaded {
     fn flash(error: impl ToString) -> Self {
         Self { code: "flash", text: error.to_string(), may_pass: false }
@@ -56,65 +54,19 @@ const MANY_BYTES: usize = 1 << 10;
 fn read(
     length: usize,
     trust: &Trust,
-    room: &Room,
+    room: &Room<'_>,
     piece: &mut dyn FnMut(Range<usize>) -> Result<Vec<u8>, NotLoaded>,
 ) -> Result<Package, NotLoaded> {
     let read = Package::read(length, trust, &mut |range: Range<usize>| {
         if range.len() >= MANY_BYTES {
-            room.check(range.len())?;
+            room.for_package(range.len())?;
         }
         piece(range)
     })?;
     // What was read is counted among what is needed.
-    room.check(read.module().len())?;
-    room.check_shape(read.module())?;
+    room.for_package(read.module().len())?;
+    room.for_module(read.module())?;
     Ok(read)
-}
-
-/// The memory for a package.
-pub(crate) struct Room {
-    free: usize,
-    total: usize,
-    /// It is to be loaded, and not only to be looked at.
-    loads: bool,
-}
-
-impl Room {
-    /// Whether there is enough for a package of which so many bytes are not schemas.
-    pub(crate) fn check(&self, bytes: usize) -> Result<(), NotLoaded> {
-        let times = if self.loads { BYTES_FOR_EACH } else { 1 };
-        let need = bytes.saturating_mul(times).saturating_add(BYTES_BESIDES);
-        let Self { free, total, .. } = self;
-        if need <= *free {
-            return Ok(());
-        }
-        let text = format!(
-            "a package of {bytes} bytes needs about {need} bytes of memory to load; {free} of {total} are free"
-        );
-        Err(NotLoaded { code: "memory", text, may_pass: true })
-    }
-}
-
-impl Room {
-    /// Whether there is enough for what the interpreter makes of a module that is odd.
-    fn check_shape(&self, module: &[u8]) -> Result<(), NotLoaded> {
-        let ModuleShape { functions, most_locals } = ModuleShape::of(module);
-        if most_locals == u32::MAX {
-            return Ok(()); // It is damaged, which whoever compiles it says better.
-        }
-        let of =
-            |count: u32, bytes: usize| usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(bytes);
-        let made = of(functions, BYTES_OF_FUNCTION).saturating_add(of(most_locals, BYTES_OF_LOCAL));
-        let need = module.len().saturating_add(made).saturating_add(BYTES_BESIDES);
-        let Self { free, total, .. } = self;
-        if !self.loads || need <= *free {
-            return Ok(());
-        }
-        let text = format!(
-            "a module of {functions} functions, one of which has {most_locals} locals, needs about {need} bytes of memory to load; {free} of {total} are free"
-        );
-        Err(NotLoaded { code: "memory", text, may_pass: true })
-    }
 }
 
 #[inline(never)]
@@ -157,8 +109,8 @@ impl<B: Board> Shell<B> {
 
     #[inline(never)]
     fn read_installed(&mut self, id: &str, bytes: usize, loads: bool) -> Result<Package, NotLoaded> {
-        let room = self.room(loads);
-        let Self { store, config, .. } = self;
+        let Self { store, config, memory, .. } = self;
+        let room = Room::new(memory, config.reserve_bytes, loads);
         read(bytes, &config.trust, &room, &mut |range| {
             let piece = store.read_package(id, range).map_err(NotLoaded::flash)?;
             piece.ok_or_else(|| NotLoaded {
@@ -171,16 +123,11 @@ impl<B: Board> Shell<B> {
 
     #[inline(never)]
     fn read_begun(&mut self, bytes: usize) -> Result<Package, NotLoaded> {
-        let room = self.room(true);
-        let Self { store, config, .. } = self;
+        let Self { store, config, memory, .. } = self;
+        let room = Room::new(memory, config.reserve_bytes, true);
         read(bytes, &config.trust, &room, &mut |range| {
             store.read_begun_package(range).map_err(NotLoaded::flash)
         })
-    }
-
-    /// The memory that there is for a package, to be loaded or only looked at.
-    pub(crate) fn room(&self, loads: bool) -> Room {
-        Room { free: self.free_memory(), total: crate::Memory::total(&self.memory), loads }
     }
 
     /// Drops the extensions that no job in memory has.

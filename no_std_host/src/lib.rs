@@ -45,6 +45,7 @@ mod parts;
 mod platform;
 mod port;
 mod rescue;
+mod room;
 mod shell;
 mod show;
 #[cfg(any(test, feature = "sim"))]

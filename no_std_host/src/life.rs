@@ -16,14 +16,15 @@ use alloc::{
 };
 
 use toehold::{
-    Change, Commit, FailureCause, Interrupt, Job, JobState, JournalEntry, LastWords, Outcome, Recovery,
-    StartError, Stopped, Store, Uuid,
+    Change, Commit, FailureCause, Fault, Interrupt, Job, JobState, JournalEntry, LastWords, Outcome,
+    Recovery, StartError, Stopped, Store, Uuid,
 };
 
 use crate::{
     Board, Clock, Doing, Shell, Witness,
     ending::last_words,
     entry::{Entry, Stuck},
+    room::NoRoom,
 };
 
 /// Bytes of log lines that are kept for the console between two slices.
@@ -110,7 +111,7 @@ impl<B: Board> Shell<B> {
     }
 
     /// Makes room: a job that stands still in memory goes on from its checkpoint later.
-    fn drop_held(&mut self, but: Uuid) -> bool {
+    pub(crate) fn drop_held(&mut self, but: Uuid) -> bool {
         let held = |entry: &&mut Box<Entry>| entry.held.is_some() && entry.stuck.is_none() && entry.id != but;
         let Some(entry) = self.entries.values_mut().find(held) else { return false };
         entry.forget();
@@ -122,6 +123,10 @@ impl<B: Board> Shell<B> {
     fn start(&mut self, id: Uuid) -> Start {
         let Some(entry) = self.entries.get_mut(&id) else { return Start::Refused(String::new()) };
         entry.retry_due = None;
+        if entry.alone && entry.held.is_none() && !self.is_alone() {
+            return Start::Wait(String::from("it needs the memory that others have"));
+        }
+        let Some(entry) = self.entries.get_mut(&id) else { return Start::Refused(String::new()) };
         if let Some(mut job) = entry.held.take() {
             if !job.take_place() {
                 let reason = String::from("as many jobs of its extension run as may");
@@ -132,9 +137,7 @@ impl<B: Board> Shell<B> {
             return Start::Started;
         }
         self.witness.note(Doing::Job(id));
-        let recovered = self.recover(id);
-        self.witness.note(Doing::Idle);
-        match recovered {
+        let start = match self.recover(id) {
             Ok(job) => {
                 self.begin(id, job);
                 Start::Started
@@ -143,7 +146,9 @@ impl<B: Board> Shell<B> {
                 self.drop_extensions();
                 start
             }
-        }
+        };
+        self.witness.note(Doing::Idle);
+        start
     }
 
     #[inline(never)]
@@ -175,10 +180,10 @@ impl<B: Board> Shell<B> {
             if error.may_pass { Start::Wait(error.text) } else { Start::Refused(error.text) }
         })?;
         let recovery = self.on_module(id, recovery, &extension)?;
-        let need = extension.module().memory_bytes as usize + recovery.newest().state.len() + INSTANCE_BYTES;
-        let free = self.free_memory();
-        if need > free {
-            return Err(Start::Wait(format!("it needs about {need} bytes of memory, {free} are free")));
+        if self.room().for_job(extension.module()).is_err() {
+            // Those that nobody needs now may be in the way.
+            self.drop_extensions();
+            self.room().for_job(extension.module()).map_err(|NoRoom(text)| Start::Wait(text))?;
         }
         self.make_job(&extension, recovery)
     }
@@ -254,6 +259,10 @@ impl<B: Board> Shell<B> {
             Stopped::Paused => self.paused(id, job),
             Stopped::Held(reason) => self.hold(id, job, reason),
             Stopped::Finished(Outcome::Interrupted) => self.interrupted(id, job),
+            Stopped::Finished(Outcome::Failed(failure)) if self.was_crowded(id, &failure.cause) => {
+                drop(job);
+                self.put_back(id);
+            }
             Stopped::Finished(Outcome::Failed(failure)) => {
                 let words = last_words(&failure, &job);
                 let commit = job.last_commit();
@@ -268,6 +277,51 @@ impl<B: Board> Shell<B> {
             // A cancel, and what later versions of the core may add: it is over.
             _ => self.ended(id, job, JobState::Cancelled),
         }
+    }
+
+    /// A job that ran has left the board too little memory to go on with: it fails, as one that asked for too much.
+    #[inline(never)]
+    pub(crate) fn took_reserve(&mut self, id: Uuid) {
+        self.tell_more(id, true);
+        let Some(job) = self.scheduler.remove(id) else { return };
+        let words = LastWords {
+            cause: format!(
+                "memory: the job left the board no piece of {} bytes to work with",
+                self.config.reserve_bytes
+            ),
+            fault: true,
+            memory_bytes: job.memory_bytes() as u64,
+            log_tail: job.context().log_tail(),
+            ..LastWords::default()
+        };
+        drop(job);
+        self.again_or_failed(id, words, None);
+    }
+
+    /// Whether a job has failed only for the memory that others take: then it has one more try, alone.
+    fn was_crowded(&mut self, id: Uuid, cause: &FailureCause) -> bool {
+        let crowded = !self.is_alone();
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let is_crowded =
+            matches!(cause, FailureCause::Fault(Fault::HostFull { .. })) && (crowded || !entry.alone);
+        entry.alone |= is_crowded;
+        is_crowded
+    }
+
+    /// Whether no job is in memory.
+    fn is_alone(&self) -> bool {
+        self.scheduler.is_empty() && self.entries.values().all(|entry| entry.held.is_none())
+    }
+
+    /// Takes a job out of memory, which goes on from what is stored of it once there is room.
+    #[inline(never)]
+    pub(crate) fn put_back(&mut self, id: Uuid) {
+        drop(self.scheduler.remove(id));
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.forget();
+        entry.record.state = JobState::Queued;
+        self.drop_extensions();
+        self.look = true;
     }
 
     /// It stands still in memory, because it was asked to.
@@ -358,6 +412,3 @@ impl<B: Board> Shell<B> {
         self.store.change(id, &change)
     }
 }
-
-/// What an instance needs besides its linear memory, about.
-const INSTANCE_BYTES: usize = 6 << 10;

@@ -71,7 +71,10 @@ pub trait Memory {
     /// Bytes of the heap, free or not.
     fn total(&self) -> usize;
 
-    /// From now on, until it is called with 0, an allocation of more than [`GUARDED_BYTES`] fails where it would leave less than
+    /// Whether the heap has free pieces of these many bytes, all at the same time. It takes them, and gives them back.
+    fn has(&self, pieces: &mut dyn Iterator<Item = usize>) -> bool;
+
+    /// From now on, until it is called with 0, an allocation of more than [`GUARDED_BYTES`] fails where it would leave no piece of
     /// `reserve` bytes. The shell calls it while a guest runs, whose memory, tables and stack are the large ones: a guest
     /// that can't have them fails by itself, and what the shell needs to say so is still there.
     ///

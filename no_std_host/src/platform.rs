@@ -5,7 +5,12 @@ use core::task::Poll;
 
 use toehold::{Call, Called, Change, Commit, JobContext, Millis, NotDurable, Platform, Sleep, Store, Uuid};
 
-use crate::{Board, Clock, Entropy, Memory, Operations, entry::Entry, operations};
+use crate::{
+    Board, Clock, Entropy, Memory, Operations,
+    entry::Entry,
+    operations,
+    room::{NoRoom, for_commit},
+};
 
 /// Sleeps shorter than this, in milliseconds, are not noted: after a reset such a one starts again.
 const NOTED_SLEEP: u64 = 1_000;
@@ -47,6 +52,7 @@ impl<B: Board> Platform for Desk<'_, B> {
     }
 
     fn commit(&mut self, job: &JobContext, commit: &Arc<Commit>) -> Poll<Result<(), NotDurable>> {
+        for_commit(self.memory, commit).map_err(|NoRoom(text)| NotDurable::Held(text))?;
         let change = Change { record: None, commit: Some(commit.clone()) };
         let stored = self.store.change(job.id(), &change);
         Poll::Ready(stored.map_err(|error| NotDurable::Held(error.to_string())))

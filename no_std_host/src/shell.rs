@@ -14,7 +14,7 @@ use toehold::{
 };
 
 use crate::{
-    Board, Clock, Config, Doing, Entropy, Memory, Parts, Witness, entry::Entry, life::Reset, platform::Desk,
+    Board, Clock, Config, Doing, Entropy, Parts, Witness, entry::Entry, life::Reset, platform::Desk,
     port::Port, show, transfer::Transfer,
 };
 
@@ -158,6 +158,11 @@ impl<B: Board> Shell<B> {
     #[inline(never)]
     fn run_one(&mut self) -> bool {
         let Some(id) = self.scheduler.next_ready() else { return false };
+        if !self.has_reserve() && !self.drop_held(id) {
+            // What the console brought has taken it, and may be gone soon.
+            self.put_back(id);
+            return true;
+        }
         self.witness.note(Doing::Job(id));
         if let Some(attention) = self.config.attention {
             attention.runs(self.registry.get(id));
@@ -178,6 +183,7 @@ impl<B: Board> Shell<B> {
             entry.goes_on();
         }
         match turn {
+            Turn::Ran(id) | Turn::Waits(id) if !self.has_reserve() => self.took_reserve(id),
             Turn::Ran(id) | Turn::Waits(id) => self.tell_more(id, false),
             Turn::Stopped(job, stopped) => self.stopped(job, stopped),
             _ => return false,
@@ -300,11 +306,6 @@ impl<B: Board> Shell<B> {
     pub(crate) fn remark(&mut self, text: &str) {
         let text: String = text.chars().filter(|character| !character.is_control()).collect();
         self.port.write_line(&format!("# {text}"));
-    }
-
-    /// What there is of the heap, after what is to be left alone.
-    pub(crate) fn free_memory(&self) -> usize {
-        self.memory.free().saturating_sub(self.config.reserve_bytes)
     }
 
     /// What a full or broken store says.

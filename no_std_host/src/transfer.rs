@@ -43,7 +43,7 @@ impl<B: Board> Shell<B> {
             return Err(Refusal::new("package", "a package of 0 bytes is none"));
         }
         // Nobody looks at schemas here. Whether it was true that they are so long shows once the package is here.
-        self.room(true).check(size.saturating_sub(schemas as usize))?;
+        self.room().for_package(size.saturating_sub(schemas as usize))?;
         self.store.begin_package().map_err(|error| Self::flash(&error))?;
         self.begin_transfer(Kind::Package, size, checksum);
         Ok(())

@@ -123,7 +123,7 @@ impl Job {
         };
         let limits = extension.limits();
         let noticed = base.limits.unwrap_or_else(|| limits.noticed());
-        let mut meter = Meter::new(limits, extension.module().most_locals, base.fuel_used);
+        let mut meter = Meter::new(limits, extension.module().shape.most_locals, base.fuel_used);
         let (module, linker) = extension.compiled();
         let fuel = limits.init_fuel.min(meter.left());
         let guest = extension.shared().guest_of_job(role, noticed);

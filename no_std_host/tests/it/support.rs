@@ -135,6 +135,10 @@ impl Memory for Heap {
         1 << 20
     }
 
+    fn has(&self, pieces: &mut dyn Iterator<Item = usize>) -> bool {
+        pieces.sum::<usize>() <= self.0.get()
+    }
+
     fn guard(&self, _reserve: usize) {}
 }
 

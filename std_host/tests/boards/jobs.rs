@@ -32,6 +32,31 @@ fn the_counter_counts_to_the_end_and_the_console_says_so() {
     }
 }
 
+/// Each has to wait until there is room for it, and none costs the others anything.
+#[test]
+#[ignore = "needs firmware: `cargo xtask test` runs it"]
+fn more_jobs_than_memory_has_room_for_all_come_to_their_end() {
+    for mut board in boards() {
+        board.power_on();
+        board.install_small();
+        let mut console = board.console();
+        let mut left: Vec<String> = (0..12)
+            .map(|_| {
+                let answer = console.ask(r#"run test-extension:counter {"target": 300}"#);
+                crate::bench::field(&answer, "id").unwrap_or_else(|| panic!("{}: {answer}", board.name()))
+            })
+            .collect();
+        while !left.is_empty() {
+            let line = console.line();
+            let is_bad = ["* failed", "* paused", "* retry"].iter().any(|bad| line.starts_with(bad));
+            assert!(!is_bad, "{}: {line}", board.name());
+            if line.starts_with("* completed") {
+                left.retain(|id| !line.contains(id.as_str()));
+            }
+        }
+    }
+}
+
 /// A number, whether it came as one or as text.
 pub(crate) fn number(value: &serde_json::Value) -> u64 {
     value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_else(|| panic!("{value} is no number"))

@@ -44,7 +44,7 @@ const MEMORY: &str = r#"(memory (export "memory") 1)
     (func (export "wasm_alloc") (param i32) (result i32) (i32.const 4096))"#;
 
 /// What the guest is told of its own id, as bytes at 64: the context's JSON begins `{"job_id":"` and its text is hexadecimal with hyphens.
-const ID: &str = r"(func $digit (param $c i32) (result i32)
+pub(crate) const ID: &str = r"(func $digit (param $c i32) (result i32)
         (i32.sub (local.get $c) (select (i32.const 48) (i32.const 87) (i32.lt_u (local.get $c) (i32.const 58)))))
     (func $id (param $text i32) (local $from i32) (local $to i32)
         (local.set $from (i32.add (local.get $text) (i32.const 11)))

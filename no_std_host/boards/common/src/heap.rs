@@ -2,6 +2,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::fmt;
+use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use embedded_alloc::LlffHeap;
@@ -21,7 +22,7 @@ pub struct Heap {
     asked: AtomicUsize,
     /// What was free then.
     free: AtomicUsize,
-    /// What large allocations must leave; 0 for nothing.
+    /// What large allocations must leave, in one piece; 0 for nothing.
     reserve: AtomicUsize,
 }
 
@@ -75,10 +76,61 @@ impl Heap {
         self.total.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether an allocation of this size would take from the reserve, and may not.
-    fn refuses(&self, bytes: usize) -> bool {
-        let reserve = self.reserve.load(Ordering::Relaxed);
-        reserve > 0 && bytes > GUARDED_BYTES && self.inner.free() < bytes.saturating_add(reserve)
+    /// Takes a piece that must leave the reserve, which is in one piece too.
+    fn take_beside(&self, reserve: usize, layout: Layout) -> *mut u8 {
+        let Ok(reserve) = Layout::from_size_align(reserve, align_of::<usize>()) else {
+            return ptr::null_mut();
+        };
+        // SAFETY: neither layout is empty: the reserve is not 0, and what is guarded is large. What was taken from `inner` is given
+        // back to it once, with the same layout.
+        unsafe {
+            let held = self.inner.alloc(reserve);
+            if held.is_null() {
+                return held;
+            }
+            let pointer = self.inner.alloc(layout);
+            self.inner.dealloc(held, reserve);
+            pointer
+        }
+    }
+
+    /// Whether there are pieces of these many bytes, all at the same time: each is taken, and all are given back.
+    fn has(&self, pieces: &mut dyn Iterator<Item = usize>) -> bool {
+        /// What a piece has at its beginning meanwhile.
+        struct Piece {
+            before: *mut Self,
+            layout: Layout,
+        }
+        let mut last: *mut Piece = ptr::null_mut();
+        let mut all = true;
+        for bytes in pieces {
+            let bytes = bytes.max(size_of::<Piece>());
+            let piece =
+                Layout::from_size_align(bytes, align_of::<Piece>()).map_or(ptr::null_mut(), |layout| {
+                    // SAFETY: the layout is not empty, and has room and alignment for what is written.
+                    unsafe {
+                        let piece = self.inner.alloc(layout).cast::<Piece>();
+                        if !piece.is_null() {
+                            piece.write(Piece { before: last, layout });
+                        }
+                        piece
+                    }
+                });
+            if piece.is_null() {
+                all = false;
+                break;
+            }
+            last = piece;
+        }
+        while !last.is_null() {
+            // SAFETY: `inner` gave each piece with this layout, and nothing but the above was written to it.
+            unsafe {
+                let Piece { before, layout } = last.read();
+                self.inner.dealloc(last.cast(), layout);
+                last = before;
+            }
+        }
+        all
     }
 
     /// Bytes that are free, not all in one piece.
@@ -125,6 +177,10 @@ impl Memory for BoardMemory {
         self.heap.total()
     }
 
+    fn has(&self, pieces: &mut dyn Iterator<Item = usize>) -> bool {
+        self.heap.has(pieces)
+    }
+
     fn guard(&self, reserve: usize) {
         self.heap.reserve.store(reserve, Ordering::Relaxed);
     }
@@ -141,8 +197,9 @@ impl Memory for BoardMemory {
 // SAFETY: all memory comes from `inner`, which is an allocator; what is added only counts.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let pointer = if self.refuses(layout.size()) {
-            core::ptr::null_mut()
+        let reserve = self.reserve.load(Ordering::Relaxed);
+        let pointer = if reserve > 0 && layout.size() > GUARDED_BYTES {
+            self.take_beside(reserve, layout)
         } else {
             // SAFETY: the caller keeps `GlobalAlloc`'s contract, which is also that of `inner`.
             unsafe { self.inner.alloc(layout) }
