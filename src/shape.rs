@@ -30,6 +30,8 @@ pub struct ModuleShape {
     /// Types, imports, functions, tables, globals, exports, and segments of elements and data, as far as their sections say
     /// how many there are.
     pub items: u32,
+    /// Bytes of the exports, which are mostly names.
+    pub export_bytes: u32,
     /// Bytes of the segments of data.
     pub data_bytes: u32,
     /// Bytes of the segments of elements: as many elements there are at most.
@@ -55,6 +57,7 @@ impl ModuleShape {
             }
             match id {
                 ELEMENTS => shape.element_bytes = shape.element_bytes.saturating_add(bytes),
+                EXPORTS => shape.export_bytes = shape.export_bytes.saturating_add(bytes),
                 DATA => shape.data_bytes = shape.data_bytes.saturating_add(bytes),
                 TABLES => shape.table_elements = elements_of_tables(count, content).unwrap_or(u32::MAX),
                 CODE => {
@@ -186,6 +189,7 @@ mod tests {
         assert_eq!(shape.items, 2 + 1 + 2 + 2 + 1 + 1 + 1 + 2);
         assert_eq!((shape.functions, shape.longest_body, shape.table_elements), (2, 2, 310));
         assert!((4..12).contains(&shape.element_bytes) && (2..16).contains(&shape.data_bytes), "{shape:?}");
+        assert!(("memory".len() as u32..14).contains(&shape.export_bytes), "{shape:?}");
         assert_eq!(ModuleShape::of(b""), ModuleShape::default());
     }
 

@@ -19,6 +19,8 @@ const BYTES_FOR_EACH: usize = 4;
 const BYTES_OF_ITEM: usize = 160;
 const BYTES_OF_ELEMENT: usize = 16;
 const BYTES_OF_LOCAL: usize = 16;
+/// How often there is a name, besides in the module.
+const COPIES_OF_NAMES: usize = 2;
 /// What any extension needs besides.
 const BYTES_BESIDES: usize = 8 << 10;
 
@@ -85,6 +87,7 @@ impl<'m> Room<'m> {
         let made = times(items, BYTES_OF_ITEM)
             .saturating_add(times(shape.element_bytes, BYTES_OF_ELEMENT))
             .saturating_add(times(most_locals, BYTES_OF_LOCAL))
+            .saturating_add(times(shape.export_bytes, COPIES_OF_NAMES))
             .saturating_add(module.len())
             .saturating_add(BYTES_BESIDES);
         let need = module.len().saturating_add(made);
@@ -111,11 +114,10 @@ impl<'m> Room<'m> {
     /// Whether there is enough for a job of this module, of which only what is stored is in memory.
     pub(crate) fn for_job(&self, module: &ModuleInfo) -> Result<(), NoRoom> {
         let shape = module.shape;
-        let names: usize = module.exports.iter().map(|export| export.name.len()).sum();
         let memory = usize::try_from(module.memory_bytes).unwrap_or(usize::MAX);
         let besides = times(shape.items, JOB_BYTES_OF_ITEM)
             .saturating_add(times(shape.table_elements, JOB_BYTES_OF_ELEMENT))
-            .saturating_add(names)
+            .saturating_add(times(shape.export_bytes, 1))
             .saturating_add(JOB_BYTES);
         let need = memory.saturating_add(besides);
         let free = self.free;

@@ -16,7 +16,7 @@ const TARGETS: [&str; 8] =
     ["load", "host_calls", "slices", "checkpoint", "manifest", "journal", "flash_store", "http"];
 
 /// How long each runs as a step of the tests.
-const STEP_SECONDS: u64 = 10;
+const STEP_SECONDS: u64 = 20;
 
 /// Bytes of an input, at most; and mebibytes and seconds that one may take.
 const LONGEST: u32 = 4_096;
