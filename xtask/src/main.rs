@@ -16,6 +16,7 @@
 //!      │    └─ emulator     QEMU
 //!      ├─ fuzz ─────────── what libFuzzer throws at everything that reads bytes of others
 //!      ├─ fleet ────────── the fleet on real NATS servers
+//!      ├─ fleet_plan ───── a fleet that is larger than any here, simulated
 //!      ├─ soak ─────────── a server under all that can happen to it
 //!      ├─ sizes ────────── what firmware takes of flash and RAM
 //!      └─ bench
@@ -33,6 +34,7 @@ mod dependencies;
 mod emulator;
 mod firmware;
 mod fleet;
+mod fleet_plan;
 mod fuzz;
 mod guests;
 mod install;
@@ -98,6 +100,9 @@ Chores that cargo alone can't do.
   cargo xtask fuzz [TARGET] [--seconds N]
                                   Run the fuzz targets, or one, each for N seconds (60). Needs cargo-fuzz and rustup's
                                   nightly toolchain.
+  cargo xtask fleet-plan [--workers N] [--slots N] [--jobs N] [--work SECONDS] [--checkpoints N] [--job-bytes N]
+                         [--streams N] [--lease SECONDS] [--entries N] [--queued N]
+                                  Simulate fleets up to this size, and show which of their streams has enough first.
   cargo xtask soak [--minutes N]  Run 1,000 jobs, hostile ones among them, on a server that is killed, stopped and short of room,
                                   for N minutes (10) and until all of them are over.
   cargo xtask help                Show this text.
@@ -113,6 +118,7 @@ enum Chore {
     Board { name: String, options: board::Options },
     Fuzz { target: Option<String>, seconds: u64 },
     Soak { minutes: u64 },
+    FleetPlan(fleet_plan::Plan),
 }
 
 fn main() -> ExitCode {
@@ -134,6 +140,7 @@ fn parse() -> Result<Chore> {
             Some("guests") => Chore::Guests { check: false, pages: Pages::Bytes },
             Some("test") => Chore::Test { install: false, screenshots: false, steps: Vec::new() },
             Some("fuzz") => Chore::Fuzz { target: None, seconds: 60 },
+            Some("fleet-plan") => Chore::FleetPlan(fleet_plan::Plan::default()),
             Some("soak") => Chore::Soak { minutes: 10 },
             Some("sizes") => Chore::Sizes { by_crate: false },
             Some("board") => {
@@ -155,6 +162,11 @@ fn parse() -> Result<Chore> {
             (Long("install"), Chore::Test { install, .. }) => *install = true,
             (Long("screenshots"), Chore::Test { screenshots, .. }) => *screenshots = true,
             (Value(step), Chore::Test { steps, .. }) => steps.push(step.string()?),
+            (Long(name), Chore::FleetPlan(plan)) => {
+                let name = name.to_owned();
+                let number = arguments.value()?.parse::<u64>()?;
+                *plan.setting(&name)? = number.max(1);
+            }
             (Long("minutes"), Chore::Soak { minutes }) => *minutes = arguments.value()?.parse()?,
             (Long("seconds"), Chore::Fuzz { seconds, .. }) => *seconds = arguments.value()?.parse()?,
             (Value(name), Chore::Fuzz { target: target @ None, .. }) => *target = Some(name.string()?),
@@ -198,6 +210,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Test { install, screenshots, steps } => test::run(install, screenshots, &steps),
         Chore::Sizes { by_crate } => sizes::print(by_crate),
         Chore::Soak { minutes } => soak::run(minutes.saturating_mul(60)),
+        Chore::FleetPlan(plan) => fleet_plan::print(&plan),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Board { name, options } => board::run(board::by_name(&name)?, options),
         Chore::Shrink { files, pages } => match files.as_slice() {
