@@ -35,6 +35,9 @@ pub(crate) struct RunArgs {
     /// The job: an extension's id or the path of its folder, a colon, the job's name
     #[arg(value_name = "EXTENSION:JOB", required_unless_present = "resume", conflicts_with = "resume")]
     job: Option<String>,
+    /// What people write who leave out the colon.
+    #[arg(hide = true)]
+    job_apart: Option<String>,
     /// The folder that holds the extensions' folders [default: .]
     #[arg(long, value_name = "DIR", env = "TOEHOLD_EXTENSIONS")]
     extensions: Option<PathBuf>,
@@ -181,6 +184,9 @@ fn folder_arguments(flag: &str, folders: &[PathBuf]) -> Vec<String> {
 
 fn dispatch(host: &Host, args: &RunArgs) -> Result<JobHandle, String> {
     let given = args.job.as_deref().unwrap_or_default();
+    if let Some(apart) = &args.job_apart {
+        return Err(format!("a job is one word, with a colon: write {given}:{apart}"));
+    }
     let (extension, name) = given
         .rsplit_once(':')
         .filter(|(extension, name)| !extension.is_empty() && !name.is_empty())

@@ -49,6 +49,7 @@ fn extensions_that_are_not_there() {
     fails(&folder, &RUN, 7, "no extension \"one\" in ");
     fails(&folder, &["run", "go"], 7, "\"go\" names no job");
     fails(&folder, &["run", ":go"], 7, "names no job");
+    fails(&folder, &["run", "extension", "go"], 7, "write extension:go");
     fails(&folder, &["run", "./nowhere:go"], 7, "./nowhere: No such file");
     fails(&folder, &["extension", "inspect", "./nowhere"], 7, "./nowhere: No such file");
     folder.add("one", &module("(i32.const 0)"));

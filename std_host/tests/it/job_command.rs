@@ -104,6 +104,7 @@ fn what_can_not_be_dispatched_is_not_queued() {
     let counter = ["job", "dispatch", "test-extension:counter"];
     let with = |more: &[&'static str]| [&counter[..], more].concat();
     place.fails(&["job", "dispatch", "counter"], 7, "names no job");
+    place.fails(&["job", "dispatch", "test-extension", "counter"], 7, "write test-extension:counter");
     place.fails(&["job", "dispatch", "nowhere:counter"], 7, "no extension \"nowhere\" is installed");
     place.fails(
         &["job", "dispatch", "test-extension:nothing"],

@@ -28,6 +28,9 @@ pub(crate) struct DispatchArgs {
     /// The job: an extension's id, a colon, the job's name
     #[arg(value_name = "EXTENSION:JOB")]
     job: String,
+    /// What people write who leave out the colon.
+    #[arg(hide = true)]
+    job_apart: Option<String>,
     /// The state that the job starts from; without it the extension's default
     #[arg(long, value_name = "JSON|@FILE")]
     state: Option<String>,
@@ -65,6 +68,10 @@ struct NewJob<'a> {
 
 pub(super) fn dispatch(args: &DispatchArgs) -> Result<Exit, Problem> {
     let json = args.common.json;
+    if let Some(apart) = &args.job_apart {
+        let text = format!("a job is one word, with a colon: write {}:{apart}", args.job);
+        return Err(Problem::new("bad_request", text));
+    }
     let client = args.common.open(Need::Write)?;
     if (args.wait || args.follow) && !client.is_served() {
         return Err(client.not_served("this one would wait for ever"));
