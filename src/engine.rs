@@ -1,7 +1,10 @@
 use alloc::{string::String, vec::Vec};
 
 use toehold_abi::{Signature, ValueType};
-use wasmi::{CompilationMode, Config, CustomFuelCosts, Engine, Error, FuncType, OperatorCost, ValType};
+use wasmi::{
+    CompilationMode, Config, CustomFuelCosts, Engine, Error, FuncType, OperatorCost, ValType,
+    errors::ErrorKind,
+};
 
 use crate::{Limits, meter::BULK_BYTES_PER_FUEL};
 
@@ -67,4 +70,32 @@ pub(crate) fn error_text(error: &Error) -> String {
             .as_trap_code()
             .map_or("this build has no text for why (feature error-text)", |trap| trap.trap_message()),
     )
+}
+
+/// Why a function could not be translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Untranslated {
+    /// There was no memory for it.
+    NoMemory,
+    /// It was tried before, perhaps for another instance, and did not succeed then: wasmi tries once.
+    TriedBefore,
+    /// It has more of something than wasmi can do.
+    Unfit,
+}
+
+/// Why a function could not be translated, if that is what the error says. wasmi 2.0.0 has no names for it, only texts.
+pub(crate) fn untranslated(error: &Error) -> Option<Untranslated> {
+    let ErrorKind::Translation(_) = error.kind() else { return None };
+    // Modules are validated, so where there is no text this is the likeliest.
+    if cfg!(not(feature = "error-text")) {
+        return Some(Untranslated::NoMemory);
+    }
+    let text = error_text(error);
+    Some(if text.contains("out of system memory") {
+        Untranslated::NoMemory
+    } else if text.contains("lazy function compilation") {
+        Untranslated::TriedBefore
+    } else {
+        Untranslated::Unfit
+    })
 }

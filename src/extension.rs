@@ -1,7 +1,7 @@
 use alloc::{
     borrow::ToOwned, boxed::Box, collections::BTreeSet, format, string::String, sync::Arc, vec::Vec,
 };
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use sha2::{Digest, Sha256};
 use spin::Mutex;
@@ -230,6 +230,8 @@ pub(crate) struct ExtensionShared {
     pub(crate) limits: Limits,
     /// Of its module's functions, see [`ModuleShape::most_locals`](crate::ModuleShape::most_locals).
     pub(crate) most_locals: u32,
+    /// There was no memory to translate one of its functions.
+    pub(crate) starved: AtomicBool,
     /// These two outlive a reload.
     rate: Arc<Mutex<RateLimit>>,
     running: Arc<AtomicU32>,
@@ -242,7 +244,7 @@ impl ExtensionShared {
             _ => Arc::new(Mutex::new(RateLimit::new(limits.requests_per_minute))),
         };
         let running = old.map(|old| old.running.clone()).unwrap_or_default();
-        Self { manifest, limits, most_locals, rate, running }
+        Self { manifest, limits, most_locals, starved: AtomicBool::new(false), rate, running }
     }
 
     pub(crate) fn id(&self) -> &str {

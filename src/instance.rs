@@ -1,4 +1,5 @@
 use alloc::string::ToString;
+use core::sync::atomic::Ordering;
 
 use toehold_abi::{ALLOC, MEMORY};
 use wasmi::{
@@ -7,7 +8,7 @@ use wasmi::{
 };
 
 use crate::{
-    engine::error_text,
+    engine::{Untranslated, error_text, untranslated},
     fault::Fault,
     guest::{Guest, Within},
     host_functions::Parked,
@@ -105,10 +106,17 @@ pub(crate) fn to_fault(guest: &mut Guest, error: &wasmi::Error, export: &str, fu
         // Where it can't be resumed, only a host function that used up the fuel stops the interpreter.
         return Fault::Fuel { of: export.to_string(), limit: fuel };
     }
-    if let ErrorKind::Translation(_) = error.kind() {
-        // The module is valid. And wasmi does not try again a function that it had no memory for, also for other instances.
-        return Fault::HostFull { of: "the code of a function" };
+    let starved = &guest.extension.starved;
+    match untranslated(error) {
+        Some(Untranslated::NoMemory) => starved.store(true, Ordering::Relaxed),
+        // Then this may be the same function.
+        Some(Untranslated::TriedBefore) if starved.load(Ordering::Relaxed) => {}
+        _ => return to_other_fault(guest, error, export, fuel),
     }
+    Fault::HostFull { of: "the code of a function" }
+}
+
+fn to_other_fault(guest: &Guest, error: &wasmi::Error, export: &str, fuel: u64) -> Fault {
     match error.as_trap_code() {
         Some(TrapCode::OutOfSystemMemory) => Fault::HostFull { of: "the stack" },
         Some(TrapCode::StackOverflow) => {

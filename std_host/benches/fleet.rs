@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use serde_json::json;
 use std_host::fleet::{FleetConfig, FleetStore};
 use toehold::{
@@ -60,19 +61,23 @@ fn plain(servers: &Servers, jobs: usize, bytes: usize) -> f64 {
     runtime.block_on(async {
         let client = async_nats::connect(servers.urls()).await.unwrap();
         let context = async_nats::jetstream::new(client);
+        let name = format!("PLAIN-{jobs}-{bytes}");
         let config = async_nats::jetstream::stream::Config {
-            name: format!("PLAIN-{jobs}-{bytes}"),
+            name: name.clone(),
             subjects: vec![format!("plain.{jobs}.{bytes}.*")],
             max_messages_per_subject: 1,
             num_replicas: 3,
             ..Default::default()
         };
-        context.create_stream(config).await.unwrap();
+        // The servers may still be choosing who leads.
+        while context.create_stream(config.clone()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
         let payload = bytes::Bytes::from(vec![0x55; bytes]);
         let until = Instant::now() + TIME;
         let tasks: Vec<_> = (0..jobs)
             .map(|job| {
-                let (context, payload) = (context.clone(), payload.clone());
+                let (context, payload, stream) = (context.clone(), payload.clone(), name.clone());
                 tokio::spawn(async move {
                     let (mut last, mut count) = (0, 0_u64);
                     while Instant::now() < until {
@@ -82,8 +87,14 @@ fn plain(servers: &Servers, jobs: usize, bytes: usize) -> f64 {
                             u64::to_string(&last),
                         );
                         let subject = format!("plain.{jobs}.{bytes}.{job}");
-                        let sent = context.publish_with_headers(subject, headers, payload.clone()).await;
-                        last = sent.unwrap().await.unwrap().sequence;
+                        let sent =
+                            context.publish_with_headers(subject.clone(), headers, payload.clone()).await;
+                        // One that was taken although its answer was lost is seen by its number.
+                        let Ok(taken) = sent.unwrap().await else {
+                            last = last_of(&context, &stream, &subject).await;
+                            continue;
+                        };
+                        last = taken.sequence;
                         count += 1;
                     }
                     count
@@ -96,6 +107,18 @@ fn plain(servers: &Servers, jobs: usize, bytes: usize) -> f64 {
         }
         count as f64 / TIME.as_secs_f64()
     })
+}
+
+/// The number of the last message of a subject; 0 where there is none.
+async fn last_of(context: &async_nats::jetstream::Context, stream: &str, subject: &str) -> u64 {
+    loop {
+        let Ok(stream) = context.get_stream(stream).await else { continue };
+        match stream.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => return message.sequence,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return 0,
+            Err(_) => {}
+        }
+    }
 }
 
 fn fleet(servers: &Servers, jobs: usize, bytes: usize) -> f64 {

@@ -8,7 +8,9 @@ use std::{
 use async_nats::{
     Client, ConnectOptions,
     jetstream::{
-        self, Context, kv,
+        self, Context, ErrorCode,
+        context::AccountErrorKind,
+        kv,
         stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
     },
 };
@@ -74,11 +76,22 @@ impl Link {
         };
         let api = config.domain.as_ref().map_or("$JS.API".to_owned(), |domain| format!("$JS.{domain}.API"));
         let info = client.server_info();
-        let no_jetstream = |error: &dyn std::fmt::Display| FleetError::NoJetStream {
-            server: info.server_name.clone(),
-            reason: error.to_string(),
-        };
-        jetstream.query_account().await.map_err(|error| no_jetstream(&error))?;
+        jetstream.query_account().await.map_err(|error| {
+            let is_off = match error.kind() {
+                AccountErrorKind::JetStreamUnavailable => true,
+                AccountErrorKind::JetStream(error) => matches!(
+                    error.error_code(),
+                    ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+                ),
+                // It did not answer in time: perhaps it has no leader.
+                _ => false,
+            };
+            if is_off {
+                FleetError::NoJetStream { server: info.server_name.clone(), reason: error.to_string() }
+            } else {
+                FleetError::server("the account of JetStream", error)
+            }
+        })?;
         let replicas = config.replicas.unwrap_or(if info.cluster.is_some() { 3 } else { 1 });
         let make = Maker { jetstream: &jetstream, replicas };
         let limits = |name: String, subjects: Vec<String>| Config {
