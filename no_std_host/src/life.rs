@@ -318,6 +318,9 @@ impl<B: Board> Shell<B> {
     pub(crate) fn put_back(&mut self, id: Uuid) {
         drop(self.scheduler.remove(id));
         let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.record.wanted == Interrupt::Cancel {
+            return self.cancelled(id);
+        }
         entry.forget();
         entry.record.state = JobState::Queued;
         self.drop_extensions();
