@@ -27,6 +27,7 @@ mod carry;
 mod change;
 mod commands;
 mod config;
+mod crowd;
 mod depot;
 mod disk;
 mod ending;
