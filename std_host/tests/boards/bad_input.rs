@@ -8,11 +8,7 @@ use crate::bench::{Board, boards, field};
 #[ignore = "needs firmware: `cargo xtask test` runs it"]
 fn each_mistake_gets_its_own_line_and_the_board_goes_on() {
     for mut board in boards() {
-        board.power_on();
-        board.install_small();
-        let mut console = board.console();
-        let answer = console.ask(r#"run test-extension:counter {"target": 100000000}"#);
-        let id = field(&answer, "id").unwrap();
+        let (mut console, id) = board.counting();
         assert!(console.ask("make me a sandwich").starts_with("err unknown"), "{}", board.name());
         assert!(console.ask(&"x".repeat(5_000)).starts_with("err too_long"), "{}", board.name());
         console.send_bytes(b"\x00\xff\xfe\n");
@@ -120,11 +116,7 @@ fn flash_with_something_else_in_it_is_left_alone_until_somebody_types_format() {
 #[ignore = "needs firmware: `cargo xtask test` runs it"]
 fn flash_that_is_full_takes_no_more_until_something_is_removed() {
     for mut board in boards() {
-        board.power_on();
-        board.install_small();
-        let mut console = board.console();
-        let counter =
-            field(&console.ask(r#"run test-extension:counter {"target": 100000000}"#), "id").unwrap();
+        let (mut console, counter) = board.counting();
         // Small enough to be loaded beside the job.
         let padding = |id: &str| {
             let data = "x".repeat(1_500);

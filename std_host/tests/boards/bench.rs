@@ -148,6 +148,16 @@ impl Board {
         self.ok(&["install", folder.to_str().unwrap()]);
     }
 
+    /// Powers it on, and has it count for as long as a test may take. Gives the console, and the job's id.
+    pub(crate) fn counting(&mut self) -> (Console, String) {
+        self.power_on();
+        self.install_small();
+        let mut console = self.console();
+        let answer = console.ask(r#"run test-extension:counter {"target": 100000000}"#);
+        let id = field(&answer, "id").unwrap_or_else(|| panic!("{}: {answer}", self.name()));
+        (console, id)
+    }
+
     /// All that there is of a job.
     pub(crate) fn bundle(&self, id: &str) -> Bundle {
         let file = self.folder.path().join("bundle");

@@ -18,11 +18,7 @@ fn no_hostile_guest_resets_a_board_or_keeps_another_job_from_going_on() {
     // The smaller board has no room for the memory of most.
     let (mut ran, mut refused) = (0, 0);
     for mut board in boards() {
-        board.power_on();
-        board.install_small();
-        let mut console = board.console();
-        let counter =
-            field(&console.ask(r#"run test-extension:counter {"target": 100000000}"#), "id").unwrap();
+        let (mut console, counter) = board.counting();
         for hostile in gallery() {
             let permissions = Permissions {
                 methods: vec!["query:".to_owned()],
@@ -94,11 +90,7 @@ fn greedy() -> Vec<u8> {
 fn a_job_that_leaves_next_to_no_memory_does_not_reset_the_board() {
     let (mut held, mut failed) = (0, 0);
     for mut board in boards() {
-        board.power_on();
-        board.install_small();
-        let mut console = board.console();
-        let counter =
-            field(&console.ask(r#"run test-extension:counter {"target": 100000000}"#), "id").unwrap();
+        let (mut console, counter) = board.counting();
         let answer = console.carry("install", &greedy());
         assert!(answer.starts_with("ok"), "{answer}");
         for bytes in (1_100..64_000).step_by(9_000) {
