@@ -1,8 +1,10 @@
 //! Extensions that lie in folders: loading, listing, unloading, reloading.
 
+mod build;
 mod error;
 mod files;
 pub(crate) mod install;
+mod installed;
 mod schema;
 mod schema_bounds;
 mod signed;
@@ -14,16 +16,17 @@ use std::{
 };
 
 use serde_json::Value;
-use toehold::{Extension, Limits, Manifest, PublicKey, Trust};
+use toehold::{Limits, Trust};
 
-pub use self::error::ExtensionError;
+use self::files::ExtensionFiles;
 pub(crate) use self::signed::trusted;
-use self::{files::ExtensionFiles, schema::Schema, schema::Schemas, signed::SignedPackage};
 pub use self::{
+    error::ExtensionError,
     files::{CONFIG_FILE, MANIFEST_FILE},
+    installed::Installed,
     signed::PACKAGE_FILE,
 };
-use crate::operations::{FileAccess, FileGrants, Grants, NetworkAccess, NetworkOptions};
+use crate::operations::NetworkOptions;
 
 /// Loads the extensions of a folder, one in each folder inside it, and holds them by id.
 ///
@@ -66,20 +69,6 @@ pub struct GrantOptions {
     pub config: Option<Value>,
 }
 
-/// An extension that is loaded, and where it came from.
-#[derive(Debug)]
-pub struct Installed {
-    extension: Extension,
-    folder: PathBuf,
-    fingerprint: [u8; 32],
-    grants: Arc<Grants>,
-    module: Arc<[u8]>,
-    schemas: Schemas,
-    /// What one that was only looked at would not get.
-    doubts: Vec<String>,
-    package: Option<SignedPackage>,
-}
-
 /// What [`ExtensionManager::refresh`] did about an extension.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -92,96 +81,6 @@ pub enum Change {
     Removed(String),
     /// An extension could not be loaded. Where an older one was loaded, it still is.
     Failed(ExtensionError),
-}
-
-/// Bytes of a state that is checked in a moment by a schema without patterns.
-const QUICKLY_CHECKED: usize = 4 << 10;
-
-impl Installed {
-    /// The extension.
-    #[must_use]
-    pub fn extension(&self) -> &Extension {
-        &self.extension
-    }
-
-    /// The folder that it was loaded from; or the package that it was only looked at in.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// The module's bytes.
-    #[must_use]
-    pub fn module(&self) -> &Arc<[u8]> {
-        &self.module
-    }
-
-    /// Who signed the package that it came in, if somebody did and its files are still what that holds.
-    #[must_use]
-    pub fn signer(&self) -> Option<&PublicKey> {
-        self.package.as_ref().map(SignedPackage::signer)
-    }
-
-    /// That package.
-    pub(crate) fn package(&self) -> Option<&SignedPackage> {
-        self.package.as_ref()
-    }
-
-    /// The JSON Schema that its configuration fits, if its manifest has one (`config_schema`).
-    #[must_use]
-    pub fn config_schema(&self) -> Option<&Value> {
-        self.schemas.config.as_ref().map(Schema::value)
-    }
-
-    /// The JSON Schema of the state that a job may be dispatched with, if the manifest has one (`state_schemas`). The job is
-    /// named without the extension's id.
-    #[must_use]
-    pub fn state_schema(&self, job: &str) -> Option<&Value> {
-        self.schemas.states.get(job).map(Schema::value)
-    }
-
-    /// All schemas as one JSON object, as a [`Package`](toehold::Package) takes them; nothing where there are none.
-    #[must_use]
-    pub fn packed_schemas(&self) -> Vec<u8> {
-        self.schemas.to_json()
-    }
-
-    /// Checks a state that a job is to be dispatched with. Where the manifest has no schema for it any state fits, and an
-    /// empty one, which stands for the guest's default, always does.
-    ///
-    /// # Errors
-    /// Each place of the state that does not fit, and what was expected there.
-    pub fn check_state(&self, job: &str, state: &[u8]) -> Result<(), Vec<String>> {
-        let Some(schema) = self.schemas.states.get(job).filter(|_| !state.is_empty()) else { return Ok(()) };
-        if let Some(most) = schema.most_bytes().filter(|most| state.len() > *most) {
-            return Err(vec![format!(
-                "it has {} bytes; a state whose schema has patterns may have {most}",
-                state.len()
-            )]);
-        }
-        let state = serde_json::from_slice(state).map_err(|error| vec![format!("it is no JSON: {error}")])?;
-        schema.admit(&state).map_err(|reason| vec![reason])?;
-        let problems = schema.problems(&state, false);
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
-    }
-
-    /// Whether [`Installed::check_state`] may take more than a moment.
-    pub(crate) fn checks_slowly(&self, job: &str, state: &[u8]) -> bool {
-        let schema = self.schemas.states.get(job);
-        schema.is_some_and(|schema| schema.most_bytes().is_some() || state.len() > QUICKLY_CHECKED)
-    }
-
-    /// What one in a package, which is only looked at, would not get of the folders that its manifest asks for.
-    #[must_use]
-    pub fn doubts(&self) -> &[String] {
-        &self.doubts
-    }
-
-    /// What the operator grants it.
-    #[must_use]
-    pub fn grants(&self) -> &Arc<Grants> {
-        &self.grants
-    }
 }
 
 impl ExtensionManager {
@@ -231,67 +130,6 @@ impl ExtensionManager {
         drop(installed);
         self.forget_failure(&new.folder);
         Ok(new)
-    }
-
-    /// Loads the extension in a folder, or in a package's file, to be looked at: it is not listed, and its configuration need
-    /// not fit. One in a package gets no access to files.
-    ///
-    /// # Errors
-    /// [`ExtensionError`], with the path it is about.
-    pub fn look_into(&self, path: &Path) -> Result<Arc<Installed>, ExtensionError> {
-        let package = match files::Source::of(path)? {
-            files::Source::Folder(folder) => {
-                let files = self.read_files(&folder)?;
-                let config = files.config.clone();
-                return self.build_with(files, None, config).map(Arc::new);
-            }
-            files::Source::Package(package) => package,
-        };
-        let (opened, bytes) = signed::read(&package, &self.trust)?;
-        let signed = SignedPackage::of(&opened, &bytes);
-        let (extension, schemas) = signed::checked(&opened, &package, &self.limits)?;
-        let (manifest, module) = opened.into_parts();
-        let (grants, doubts) = self.would_get(&manifest, &package);
-        Ok(Arc::new(Installed {
-            extension,
-            folder: package,
-            fingerprint: [0; 32],
-            grants: Arc::new(grants),
-            module: module.into(),
-            schemas,
-            doubts,
-            package: signed,
-        }))
-    }
-
-    /// What the extension of a package would be granted of the network, and which folders it would not get. It gets none as long
-    /// as it is only looked at.
-    fn would_get(&self, manifest: &Manifest, package: &Path) -> (Grants, Vec<String>) {
-        let permissions = manifest.permissions();
-        let (own, elsewhere): (Vec<String>, Vec<String>) =
-            permissions.file_access.iter().cloned().partition(|folder| Path::new(folder).is_relative());
-        let mut doubts: Vec<String> = own
-            .iter()
-            .map(|folder| {
-                format!("`permissions.file_access` has {folder:?}, a folder that a package does not bring")
-            })
-            .collect();
-        let granted = FileGrants {
-            read: &self.options.folders,
-            write: &self.options.write_folders,
-            protected: &self.options.protected,
-        };
-        match FileAccess::new(package.parent().unwrap_or(package), &elsewhere, granted) {
-            Ok(access) => doubts.extend(access.refused().iter().map(ToString::to_string)),
-            Err(error) => doubts.push(error.to_string()),
-        }
-        let network = NetworkAccess::new(
-            manifest.id(),
-            &permissions.network_access,
-            &self.options.network,
-            self.limits.reply_bytes,
-        );
-        (Grants { network, ..Grants::default() }, doubts)
     }
 
     /// Loads the extension with this id, wherever in the folder it lies, and none of the others.
@@ -439,61 +277,6 @@ impl ExtensionManager {
         }
         cleanup(old)?;
         Ok(new)
-    }
-
-    fn build(
-        &self,
-        files: ExtensionFiles,
-        old: Option<&Extension>,
-    ) -> Result<Arc<Installed>, ExtensionError> {
-        let config = files.configured(self.options.config.as_ref())?;
-        self.build_with(files, old, config).map(Arc::new)
-    }
-
-    fn build_with(
-        &self,
-        files: ExtensionFiles,
-        old: Option<&Extension>,
-        config: Value,
-    ) -> Result<Installed, ExtensionError> {
-        let permissions = files.manifest.permissions();
-        let granted = FileGrants {
-            read: &self.options.folders,
-            write: &self.options.write_folders,
-            protected: &self.options.protected,
-        };
-        let access = FileAccess::new(&files.folder, &permissions.file_access, granted).map_err(|error| {
-            ExtensionError::FileAccess { path: files.folder.clone(), reason: error.to_string() }
-        })?;
-        let extension = match old {
-            Some(old) => old.reload(files.manifest.clone(), &files.module, &self.limits),
-            None => Extension::load(files.manifest.clone(), &files.module, &self.limits),
-        };
-        let extension =
-            extension.map_err(|source| ExtensionError::Load { path: files.module_path.clone(), source })?;
-        files.check_jobs(&extension)?;
-        let network = NetworkAccess::new(
-            files.manifest.id(),
-            &permissions.network_access,
-            &self.options.network,
-            self.limits.reply_bytes,
-        );
-        let grants = Arc::new(Grants { config, files: access, network });
-        let ExtensionFiles { folder, module, schemas, package, fingerprint, .. } = files;
-        Ok(Installed {
-            extension,
-            folder,
-            fingerprint,
-            grants,
-            module: module.into(),
-            schemas,
-            doubts: Vec::new(),
-            package,
-        })
-    }
-
-    fn read_files(&self, path: &Path) -> Result<ExtensionFiles, ExtensionError> {
-        ExtensionFiles::read(path, &self.limits, &self.trust)
     }
 
     // A thread that panicked while it held the lock left a whole map behind: each change is one insert or remove.
