@@ -2,6 +2,8 @@
 //!
 //! Three NATS servers on this machine, with the default `sync_interval`, and worker processes of this build.
 
+#[path = "../tests/fleet/bare_job.rs"]
+mod bare_job;
 #[path = "../tests/fleet/servers.rs"]
 #[expect(dead_code, reason = "the tests do more to them")]
 mod servers;
@@ -10,24 +12,24 @@ mod servers;
 mod workers;
 
 use std::{
-    sync::Barrier,
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use serde_json::json;
-use std_host::fleet::{FleetConfig, FleetStore};
-use toehold::{
-    Change, Checkpoint, Commit, Extension, Interrupt, JobRecord, JobStart, JobState, Limits, Manifest,
-    Priority, Report, Store, Uuid,
-};
+use std_host::fleet::{FleetConfig, FleetError, FleetStore};
+use toehold::{Change, Checkpoint, Commit, JobRecord, JobState, Store, Uuid};
 
+use bare_job::bare_job;
 use servers::{Servers, Stream, patiently};
 use workers::{Desk, Worker, dispatch_all};
 
-/// How long each figure is measured.
-const TIME: Duration = Duration::from_secs(3);
+/// How long each figure is measured in each round.
+const TIME: Duration = Duration::from_secs(1);
+/// How often plain writes and the fleet's take turns.
+const ROUNDS: usize = 5;
 /// Jobs whose ends are counted.
 const JOBS: usize = 2_000;
 const LEASE: Duration = Duration::from_secs(10);
@@ -37,34 +39,59 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
+    let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|asked| asked == name);
     let servers = Servers::start(3);
-    checkpoints(&servers);
-    jobs(&servers);
-    failover(&servers);
+    if is_asked("checkpoints") {
+        checkpoints(&servers);
+    }
+    if is_asked("jobs") {
+        jobs(&servers);
+    }
+    if is_asked("failover") {
+        failover(&servers);
+    }
 }
 
 fn checkpoints(servers: &Servers) {
-    println!("checkpoints/s, three replicas");
-    println!("{:>8} {:>6} {:>12} {:>12} {:>8}", "bytes", "jobs", "plain", "fleet", "share");
+    println!("checkpoints/s, three replicas, medians of {ROUNDS} rounds");
+    println!(
+        "{:>8} {:>6} {:>12} {:>12} {:>8} {:>14}",
+        "bytes", "jobs", "plain", "fleet", "share", "all shares"
+    );
     for bytes in [1 << 10, 64 << 10] {
         for jobs in [1, 16, 64] {
-            let plain = plain(servers, jobs, bytes);
-            let fleet = fleet(servers, jobs, bytes);
-            println!("{bytes:>8} {jobs:>6} {plain:>12.0} {fleet:>12.0} {:>8.2}", fleet / plain);
+            let rounds: Vec<_> = (0..ROUNDS)
+                .map(|round| (plain(servers, jobs, bytes, round), fleet(servers, jobs, bytes)))
+                .collect();
+            let [mut plain, mut fleet, mut shares] = [
+                rounds.iter().map(|(plain, _)| *plain).collect::<Vec<_>>(),
+                rounds.iter().map(|(_, fleet)| *fleet).collect(),
+                rounds.iter().map(|(plain, fleet)| fleet / plain).collect(),
+            ];
+            let median = |of: &mut Vec<f64>| {
+                of.sort_by(f64::total_cmp);
+                of[of.len() / 2]
+            };
+            let (plain, fleet, share) = (median(&mut plain), median(&mut fleet), median(&mut shares));
+            let (least, most) = (shares[0], shares[ROUNDS - 1]);
+            println!(
+                "{bytes:>8} {jobs:>6} {plain:>12.0} {fleet:>12.0} {share:>8.2} {least:>7.2} – {most:.2}"
+            );
         }
     }
 }
 
 /// Writes with the same condition, straight to the servers.
-fn plain(servers: &Servers, jobs: usize, bytes: usize) -> f64 {
+fn plain(servers: &Servers, jobs: usize, bytes: usize, round: usize) -> f64 {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let client = async_nats::connect(servers.urls()).await.unwrap();
         let context = async_nats::jetstream::new(client);
-        let name = format!("PLAIN-{jobs}-{bytes}");
+        let name = format!("PLAIN-{jobs}-{bytes}-{round}");
         let config = async_nats::jetstream::stream::Config {
             name: name.clone(),
-            subjects: vec![format!("plain.{jobs}.{bytes}.*")],
+            subjects: vec![format!("plain.{jobs}.{bytes}.{round}.*")],
             max_messages_per_subject: 1,
             num_replicas: 3,
             ..Default::default()
@@ -74,6 +101,13 @@ fn plain(servers: &Servers, jobs: usize, bytes: usize) -> f64 {
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
         let payload = bytes::Bytes::from(vec![0x55; bytes]);
+        // As the fleet's jobs are there before their time is taken.
+        context
+            .publish(format!("plain.{jobs}.{bytes}.{round}.first"), "".into())
+            .await
+            .unwrap()
+            .await
+            .unwrap();
         let until = Instant::now() + TIME;
         let tasks: Vec<_> = (0..jobs)
             .map(|job| {
@@ -86,7 +120,7 @@ fn plain(servers: &Servers, jobs: usize, bytes: usize) -> f64 {
                             async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
                             u64::to_string(&last),
                         );
-                        let subject = format!("plain.{jobs}.{bytes}.{job}");
+                        let subject = format!("plain.{jobs}.{bytes}.{round}.{job}");
                         let sent =
                             context.publish_with_headers(subject.clone(), headers, payload.clone()).await;
                         // One that was taken although its answer was lost is seen by its number.
@@ -105,6 +139,7 @@ fn plain(servers: &Servers, jobs: usize, bytes: usize) -> f64 {
         for task in tasks {
             count += task.await.unwrap();
         }
+        context.delete_stream(&name).await.unwrap();
         count as f64 / TIME.as_secs_f64()
     })
 }
@@ -121,75 +156,63 @@ async fn last_of(context: &async_nats::jetstream::Context, stream: &str, subject
     }
 }
 
+/// The same through the fleet's store, as a worker writes: one connection, and no thread waits.
 fn fleet(servers: &Servers, jobs: usize, bytes: usize) -> f64 {
     let config = servers.config("bench");
-    drop(patiently(|| FleetStore::open(&config)));
-    let (record, checkpoint) = job();
-    let barrier = Barrier::new(jobs);
-    let counts: Vec<u64> = thread::scope(|scope| {
-        let racers: Vec<_> = (0..jobs)
-            .map(|_| {
-                let (config, barrier) = (&config, &barrier);
-                let (record, mut checkpoint) = (record.clone(), checkpoint.clone());
-                scope.spawn(move || {
-                    let id = Uuid::new_v4();
-                    let mut store = FleetStore::open(config).unwrap();
-                    checkpoint.job_id = id;
-                    checkpoint.state = vec![0x55; bytes];
-                    let change = |record, checkpoint: &Checkpoint| Change {
-                        record,
-                        commit: Some(Commit::first(checkpoint.clone()).into()),
-                    };
-                    store.change(id, &change(Some(record), &checkpoint)).unwrap();
-                    store.take(id).unwrap();
-                    barrier.wait();
-                    let (until, mut count) = (Instant::now() + TIME, 0_u64);
-                    while Instant::now() < until {
-                        checkpoint.sequence += 1;
-                        store.change(id, &change(None, &checkpoint)).unwrap();
-                        count += 1;
-                    }
-                    store.remove(id).unwrap();
-                    count
-                })
-            })
-            .collect();
-        racers.into_iter().map(|racer| racer.join().unwrap()).collect()
-    });
+    let mut store = patiently(|| FleetStore::open(&config));
+    let (record, checkpoint) = bare_job();
+    let checkpoints: Vec<Checkpoint> = (0..jobs)
+        .map(|_| {
+            let checkpoint =
+                Checkpoint { job_id: Uuid::new_v4(), state: vec![0x55; bytes], ..checkpoint.clone() };
+            store.change(checkpoint.job_id, &change(Some(record.clone()), &checkpoint)).unwrap();
+            store.take(checkpoint.job_id).unwrap();
+            checkpoint
+        })
+        .collect();
+    let ids: Vec<Uuid> = checkpoints.iter().map(|checkpoint| checkpoint.job_id).collect();
+    let (over, overs) = mpsc::channel();
+    let writing = Arc::new(Writing { store: Mutex::new(store), until: Instant::now() + TIME });
+    for checkpoint in checkpoints {
+        writing.clone().go_on(checkpoint, 0, over.clone());
+    }
+    drop(over);
+    let counts: Vec<u64> = overs.iter().map(|count| count.unwrap()).collect();
+    assert_eq!(counts.len(), jobs);
+    let mut store = writing.store.lock().unwrap();
+    ids.into_iter().for_each(|id| store.remove(id).unwrap());
     counts.iter().sum::<u64>() as f64 / TIME.as_secs_f64()
 }
 
-/// A job as another host gave it away.
-fn job() -> (JobRecord, Checkpoint) {
-    let module = wat::parse_str(
-        r#"(module (memory (export "memory") 1)
-            (func (export "wasm_alloc") (param i32) (result i32) (i32.const 1024))
-            (func (export "execute_run") (param i32 i32 i32 i32) (result i32) (i32.const 0)))"#,
-    )
-    .unwrap();
-    let extension = Extension::load(Manifest::new("bench").unwrap(), &module, &Limits::default()).unwrap();
-    let checkpoint = extension.first_checkpoint("run", &JobStart::default()).unwrap();
-    let record = JobRecord {
-        job: "bench:run".to_owned(),
-        module_hash: checkpoint.module_hash,
-        library: None,
-        parent: None,
-        state: JobState::Queued,
-        wanted: Interrupt::None,
-        priority: Priority::Normal,
-        reason: None,
-        attempt: 1,
-        attempts: 1,
-        retry_at: None,
-        sleep: None,
-        created_at: 0,
-        started_at: None,
-        ended_at: None,
-        report: Report::default(),
-        fuel_used: 0,
-        last_words: None,
-    };
-    (record, checkpoint)
+fn change(record: Option<JobRecord>, checkpoint: &Checkpoint) -> Change {
+    Change { record, commit: Some(Commit::first(checkpoint.clone()).into()) }
+}
+
+struct Writing {
+    store: Mutex<FleetStore>,
+    until: Instant,
+}
+
+impl Writing {
+    /// Writes a job's next checkpoint, and once that is durable the one after it, until the time is over.
+    fn go_on(
+        self: Arc<Self>,
+        mut checkpoint: Checkpoint,
+        count: u64,
+        over: mpsc::Sender<Result<u64, FleetError>>,
+    ) {
+        if Instant::now() >= self.until {
+            over.send(Ok(count)).unwrap();
+            return;
+        }
+        checkpoint.sequence += 1;
+        let (job, change, next) = (checkpoint.job_id, change(None, &checkpoint), self.clone());
+        let done = move |written| match written {
+            Ok(()) => next.go_on(checkpoint, count + 1, over),
+            Err(error) => over.send(Err(error)).unwrap(),
+        };
+        self.store.lock().unwrap().begin(job, &change, done).unwrap();
+    }
 }
 
 fn jobs(servers: &Servers) {

@@ -192,10 +192,10 @@ impl Writer {
     }
 
     async fn change(&mut self, changes: Vec<Changed>, dones: Vec<Done>) -> Result<(), FleetError> {
-        let bytes = changes.iter().map(Changed::bytes).sum();
+        let (bytes, goes_on) = (changes.iter().map(Changed::bytes).sum(), !self.is_last(&changes));
         let written = self
             .write(|state| {
-                if !state.is_due(bytes) {
+                if !state.is_due(bytes, goes_on) {
                     return Ok(What::Changed(changes.clone()));
                 }
                 let mut after = state.clone();

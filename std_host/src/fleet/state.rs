@@ -4,11 +4,14 @@ use toehold::{FormatError, Interrupt, JobRecord, JobState, Saved, Uuid};
 
 use super::entry::{Changed, Entry, Owner, What, Whole};
 
-/// Entries since the last whole one, from which on the next is a whole one: who claims a job reads all of them, one after
-/// the other.
-const MOST_ENTRIES: u32 = 32;
-/// Bytes since then that are never too many.
-const FEW_BYTES: usize = 4 << 10;
+/// Entries since the last whole one, from which on the next is a whole one: fewer than one request for a log gives.
+const MOST_ENTRIES: u32 = 128;
+/// Bytes since then that are never too many, of a job that goes on and of one that stands still.
+const FEW_BYTES: usize = 64 << 10;
+const FEW_BYTES_AT_REST: usize = 4 << 10;
+/// How many times as large as its job the entries of one that goes on may be. Each whole entry has servers look for those that it
+/// takes the place of, which costs them more than writing it.
+const TIMES_ITS_JOB: usize = 4;
 
 /// Where an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,13 +154,14 @@ impl State {
         self.wanted.unwrap_or(self.record.wanted)
     }
 
-    /// Whether changes of so many bytes should come as a whole entry: then reading the log costs little, and writing it no
-    /// more than twice what the changes cost.
-    pub(super) fn is_due(&self, bytes: usize) -> bool {
+    /// Whether changes of so many bytes should come as a whole entry, after which the job goes on, or stands still: a log is read
+    /// whenever its job is claimed, and one at rest may lie there for years.
+    pub(super) fn is_due(&self, bytes: usize, goes_on: bool) -> bool {
         let Saved { record, base, newest, journal } = &self.saved;
         let whole = [record, base, newest, journal].into_iter().map(Vec::len).fold(0, usize::saturating_add);
         let since = self.bytes.saturating_add(bytes);
-        self.entries >= MOST_ENTRIES || (since > FEW_BYTES && since >= whole)
+        let (few, times) = if goes_on { (FEW_BYTES, TIMES_ITS_JOB) } else { (FEW_BYTES_AT_REST, 1) };
+        self.entries >= MOST_ENTRIES || (since > few && since >= whole.saturating_mul(times))
     }
 
     pub(super) fn is_owned_by(&self, worker: Uuid) -> bool {

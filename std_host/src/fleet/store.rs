@@ -34,8 +34,8 @@ pub struct FleetStore {
     runtime: Background,
 }
 
-/// A runtime that can be dropped anywhere.
-#[derive(Debug)]
+/// A runtime that can be dropped anywhere; clones share it.
+#[derive(Clone, Debug)]
 pub(super) struct Background(Option<Arc<Runtime>>);
 
 impl Background {
@@ -86,6 +86,21 @@ impl FleetStore {
         })
     }
 
+    /// Another store on the same connection, which owns nothing yet: for a process with many jobs, each on a thread of its own.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let (tell, told) = mpsc::unbounded_channel();
+        Self {
+            link: self.link.clone(),
+            me: Uuid::new_v4(),
+            owned: HashMap::new(),
+            lost: HashSet::new(),
+            tell,
+            told,
+            runtime: self.runtime.clone(),
+        }
+    }
+
     fn wait<T>(&self, future: impl Future<Output = Result<T, FleetError>>) -> Result<T, FleetError> {
         self.runtime.block_on(future).unwrap_or_else(|| Err(closed()))
     }
@@ -126,7 +141,20 @@ impl FleetStore {
         }
     }
 
-    fn change_owned(&mut self, job: Uuid, change: &Change) -> Result<(), FleetError> {
+    /// As [`Store::change`], without waiting until it is durable: `done` gets what came of it, on a thread that must not be kept.
+    /// Changes of one job become durable in their order; those that wait at the same time go into one entry together. A job
+    /// that is not this store's yet is claimed first, and that waits.
+    ///
+    /// # Errors
+    /// What keeps it from being asked at all, without `done`: [`FleetError::Unknown`] of a job that is not there, which only
+    /// [`Store::change`] makes, or [`FleetError::Fenced`].
+    pub fn begin(
+        &mut self,
+        job: Uuid,
+        change: &Change,
+        done: impl FnOnce(Result<(), FleetError>) + Send + 'static,
+    ) -> Result<(), FleetError> {
+        self.drain();
         if self.lost.contains(&job) {
             return Err(FleetError::Fenced { job });
         }
@@ -134,17 +162,18 @@ impl FleetStore {
             self.take(job)?;
         }
         let Some(owned) = self.owned.get(&job) else { return Err(FleetError::Fenced { job }) };
+        let asked = owned.ask(Ask::Change(vec![Changed::new(change)], Box::new(done)));
+        asked.map_err(|_| FleetError::Fenced { job })
+    }
+
+    fn change_owned(&mut self, job: Uuid, change: &Change) -> Result<(), FleetError> {
         let (tell, told) = sync_channel(1);
         let gives_up = change.record.as_ref().is_some_and(|record| gives_up(record.state));
-        let done = Box::new(move |written| {
+        let asked = self.begin(job, change, move |written| {
             // Whoever asked is below, and waits.
             let _ = tell.send(written);
         });
-        let asked = owned.ask(Ask::Change(vec![Changed::new(change)], done));
-        let written = match asked {
-            Ok(()) => told.recv().unwrap_or_else(|_| Err(closed())),
-            Err(_) => Err(FleetError::Fenced { job }),
-        };
+        let written = asked.and_then(|()| told.recv().unwrap_or_else(|_| Err(closed())));
         match &written {
             // It is nobody's now, and claimed anew where it is changed again.
             Ok(()) if gives_up => drop(self.owned.remove(&job)),
@@ -157,9 +186,23 @@ impl FleetStore {
         written
     }
 
-    /// What the tasks of jobs tell is seen by what they answer.
+    /// Hears what the tasks of jobs tell.
     fn drain(&mut self) {
-        while self.told.try_recv().is_ok() {}
+        while let Ok(told) = self.told.try_recv() {
+            let (job, epoch, is_lost) = match told {
+                Told::Wanted(..) => continue,
+                Told::Lost(job, epoch) => (job, epoch, true),
+                // It is nobody's now, and claimed anew where it is changed again.
+                Told::GivenUp(job, epoch) | Told::Returned(job, epoch) => (job, epoch, false),
+            };
+            // It may have been claimed again since.
+            if self.owned.get(&job).is_some_and(|owned| owned.epoch == epoch) {
+                self.owned.remove(&job);
+                if is_lost {
+                    self.lost.insert(job);
+                }
+            }
+        }
     }
 }
 
@@ -167,7 +210,6 @@ impl Store for FleetStore {
     type Error = FleetError;
 
     fn change(&mut self, job: Uuid, change: &Change) -> Result<(), FleetError> {
-        self.drain();
         match self.change_owned(job, change) {
             Err(FleetError::Unknown { .. }) => {
                 let whole = Whole::first(change).ok_or(FleetError::Unknown { job })?;

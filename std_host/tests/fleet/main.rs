@@ -1,5 +1,6 @@
 //! The fleet, on real servers: `cargo xtask test fleet` runs these, and gets the server's program.
 
+mod bare_job;
 /// The board of `tests/it`.
 #[expect(dead_code, reason = "the tests there do more to it")]
 #[path = "../it/board/emulated.rs"]

@@ -9,56 +9,23 @@ use std::{
 };
 
 use std_host::fleet::{FleetError, FleetStore};
-use toehold::{
-    Change, Checkpoint, Commit, Extension, Interrupt, JobRecord, JobStart, JobState, Limits, Manifest,
-    Priority, Report, Store, Uuid,
-};
+use toehold::{Change, Commit, Store, Uuid};
 
-use crate::servers::{Servers, patiently};
+use crate::{
+    bare_job::bare_job,
+    servers::{Servers, patiently},
+};
 
 /// Pairs that race at the same time, each for a job of its own, and how often.
 const PAIRS: u64 = 10;
 const ROUNDS: u64 = 1_000;
-
-fn job() -> (JobRecord, Checkpoint) {
-    let module = wat::parse_str(
-        r#"(module (memory (export "memory") 1)
-            (func (export "wasm_alloc") (param i32) (result i32) (i32.const 1024))
-            (func (export "execute_run") (param i32 i32 i32 i32) (result i32) (i32.const 0)))"#,
-    )
-    .unwrap();
-    let manifest = Manifest::new("race").unwrap();
-    let extension = Extension::load(manifest, &module, &Limits::default()).unwrap();
-    let checkpoint = extension.first_checkpoint("run", &JobStart::default()).unwrap();
-    let record = JobRecord {
-        job: "race:run".to_owned(),
-        module_hash: checkpoint.module_hash,
-        library: None,
-        parent: None,
-        state: JobState::Queued,
-        wanted: Interrupt::None,
-        priority: Priority::Normal,
-        reason: None,
-        attempt: 1,
-        attempts: 1,
-        retry_at: None,
-        sleep: None,
-        created_at: 0,
-        started_at: None,
-        ended_at: None,
-        report: Report::default(),
-        fuel_used: 0,
-        last_words: None,
-    };
-    (record, checkpoint)
-}
 
 #[test]
 fn of_two_owners_of_a_job_one_can_write() {
     let servers = Servers::start(3);
     let config = servers.config("race");
     drop(patiently(|| FleetStore::open(&config)));
-    let (record, checkpoint) = job();
+    let (record, checkpoint) = bare_job();
     let claims = AtomicU64::new(0);
     thread::scope(|scope| {
         for pair in 0..PAIRS {
