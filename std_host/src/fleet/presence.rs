@@ -90,23 +90,23 @@ impl Link {
 
     /// The workers that are there.
     pub(super) async fn workers(&self) -> Result<Vec<WorkerStatus>, FleetError> {
-        use futures_util::TryStreamExt;
-        let failed =
-            |error: &dyn std::fmt::Display| FleetError::server("reading which workers are there", error);
-        let keys: Vec<String> = self
-            .workers
-            .keys()
-            .await
-            .map_err(|error| failed(&error))?
-            .try_collect()
-            .await
-            .map_err(|error| failed(&error))?;
+        let bucket = self.names.workers_bucket();
+        let (stream, subject) = (format!("KV_{bucket}"), format!("$KV.{bucket}.>"));
         let mut workers = Vec::new();
-        for key in keys {
-            let entry = self.workers.get(key).await.map_err(|error| failed(&error))?;
-            workers.extend(entry.and_then(|bytes| serde_json::from_slice::<WorkerStatus>(&bytes).ok()));
+        let mut after = 0;
+        // Not with a watch of the bucket: each leaves a consumer behind for a while, and servers have only so many.
+        loop {
+            let batch = self.fetch(&stream, &subject, after).await?;
+            // Of one that has gone there is an entry without anything in it.
+            workers.extend(
+                batch.messages.iter().filter_map(|entry| serde_json::from_slice(&entry.payload).ok()),
+            );
+            match batch.messages.last() {
+                Some(last) if !batch.is_all => after = last.sequence,
+                _ => break,
+            }
         }
-        workers.sort_by_key(|worker| (worker.started_at, worker.id));
+        workers.sort_by_key(|worker: &WorkerStatus| (worker.started_at, worker.id));
         Ok(workers)
     }
 }
