@@ -41,7 +41,7 @@ pub enum FleetError {
     },
     /// The server has no JetStream.
     #[error(
-        "the NATS server {server} has no JetStream for this account; start it with -js, or with a jetstream block in its configuration: {reason}"
+        "the NATS server {server} has no JetStream for this account; start it with -js, or with a jetstream block in its configuration; where it is a leaf node, name the JetStream domain of the servers behind it (--nats-domain): {reason}"
     )]
     NoJetStream {
         /// Its name.

@@ -5,7 +5,11 @@ mod bare_job;
 #[expect(dead_code, reason = "the tests there do more to it")]
 #[path = "../it/board/emulated.rs"]
 mod emulated;
+
+mod checkpoints;
 mod faults;
+mod leaf;
+mod link;
 mod migration;
 mod old;
 mod race;

@@ -28,11 +28,13 @@ pub(crate) struct Node {
 
 impl Servers {
     pub(crate) fn start(count: usize) -> Self {
+        Self::with(count, "", "")
+    }
+
+    /// With something more in the block `jetstream` and in the whole of each one's configuration.
+    pub(crate) fn with(count: usize, jetstream: &str, more: &str) -> Self {
+        let ports = free_ports(count * 2);
         let folder = tempfile::tempdir().unwrap();
-        // All at once, so that none is given twice.
-        let held: Vec<_> = (0..count * 2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> = held.iter().map(|one| one.local_addr().unwrap().port()).collect();
-        drop(held);
         let routes: Vec<String> =
             ports[count..].iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let mut nodes = Vec::new();
@@ -41,7 +43,7 @@ impl Servers {
             let store = folder.path().join(format!("n{index}"));
             let mut text = format!(
                 "server_name: n{index}\nlisten: 127.0.0.1:{port}\nmax_payload: 1MB\n\
-                 jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 4GB }}\n",
+                 jetstream {{ store_dir: {store:?}, max_mem: 256MB, max_file: 4GB, {jetstream} }}\n{more}\n",
             );
             if count > 1 {
                 text += &format!(
@@ -53,6 +55,18 @@ impl Servers {
             fs::write(&config, text).unwrap();
             nodes.push(Node { config, port, child: None });
         }
+        Self::of(nodes, folder)
+    }
+
+    /// One server with this configuration, but for where it listens.
+    pub(crate) fn only(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, port) = (folder.path().join("only.conf"), free_ports(1)[0]);
+        fs::write(&config, format!("listen: 127.0.0.1:{port}\n{text}\n")).unwrap();
+        Self::of(vec![Node { config, port, child: None }], folder)
+    }
+
+    fn of(nodes: Vec<Node>, folder: TempDir) -> Self {
         let mut servers = Self { nodes, _folder: folder };
         servers.start_all();
         servers
@@ -156,6 +170,12 @@ fn program() -> PathBuf {
     }
     let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/nats/nats-server");
     if fetched.is_file() { fetched } else { "nats-server".into() }
+}
+
+/// Ports that nobody has. All at once, so that none is given twice.
+pub(crate) fn free_ports(count: usize) -> Vec<u16> {
+    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    held.iter().map(|one| one.local_addr().unwrap().port()).collect()
 }
 
 /// Opens something on servers that have just been started: a cluster needs a moment to find itself.
