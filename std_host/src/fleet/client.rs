@@ -47,7 +47,7 @@ impl FleetClient {
             patiently(async || extensions::sync(&link, &manager, &data).await).await?;
             Mirror::new(link.clone(), store, manager.clone()).catch_up().await
         };
-        runtime.block_on(begin).ok_or_else(closed)??;
+        runtime.block_on(link.begin("following the fleet", begin)).ok_or_else(closed)??;
         Ok(Self { manager, link, runtime })
     }
 

@@ -17,7 +17,7 @@ use async_nats::{
 
 use url::Url;
 
-use super::{FleetConfig, FleetError, names::Names};
+use super::{FleetConfig, FleetError, names::Names, refused::Refusals};
 
 /// The oldest server that will do: all tests ran with 2.15.1, and 2.9 lets two writers win one compare-and-set.
 const OLDEST: (&str, [u64; 3]) = ("2.15.0", [2, 15, 0]);
@@ -51,6 +51,7 @@ pub(super) struct Link {
     pub(super) events: Stream,
     pub(super) values: Stream,
     pub(super) workers: kv::Store,
+    pub(super) refusals: Refusals,
     /// How many servers keep what is made anew.
     pub(super) replicas: usize,
     /// Bytes of the longest message of a log; what is longer goes into parts.
@@ -63,12 +64,43 @@ impl Link {
     /// Connects, refuses servers that are too old, and makes the streams that are not there.
     pub(super) async fn open(config: &FleetConfig) -> Result<Self, FleetError> {
         let names = Names::new(&config.name)?;
-        let client = connect(config).await?;
+        let refusals = Refusals::new();
+        let client = connect(config, &refusals).await?;
         check(&client)?;
-        patiently(async || Self::set_up(config, names.clone(), client.clone()).await).await
+        let set_up = patiently(async || {
+            let link = Self::set_up(config, names.clone(), client.clone(), refusals.clone()).await?;
+            // Who adds extensions later need not be one who may make it.
+            link.objects().await?;
+            Ok(link)
+        });
+        refusals.unless_refused(|| format!("opening the fleet {}", config.name), |_| true, set_up).await?
     }
 
-    async fn set_up(config: &FleetConfig, names: Names, client: Client) -> Result<Self, FleetError> {
+    /// Begins something in the fleet that needs all that it asks for.
+    pub(super) async fn begin<T>(
+        &self,
+        what: &str,
+        act: impl Future<Output = Result<T, FleetError>>,
+    ) -> Result<T, FleetError> {
+        self.refusals.unless_refused(|| what.to_owned(), |_| true, act).await?
+    }
+
+    /// Waits for what was asked of a subject, but no longer than until a server refuses that.
+    pub(super) async fn unless_refused<T>(
+        &self,
+        what: impl FnOnce() -> String,
+        subject: &str,
+        act: impl Future<Output = T>,
+    ) -> Result<T, FleetError> {
+        self.refusals.unless_refused(what, |refused| refused == subject, act).await
+    }
+
+    async fn set_up(
+        config: &FleetConfig,
+        names: Names,
+        client: Client,
+        refusals: Refusals,
+    ) -> Result<Self, FleetError> {
         let builder = jetstream::ContextBuilder::new().timeout(Duration::from_secs(5)).ack_timeout(ACK_TIME);
         let jetstream = match &config.domain {
             Some(domain) => builder.domain(domain).build(client.clone()),
@@ -147,6 +179,7 @@ impl Link {
             events,
             values,
             workers,
+            refusals,
             replicas,
             longest,
             lease,
@@ -178,11 +211,16 @@ pub(super) async fn patiently<T>(
     }
 }
 
-async fn connect(config: &FleetConfig) -> Result<Client, FleetError> {
+async fn connect(config: &FleetConfig, refusals: &Refusals) -> Result<Client, FleetError> {
+    let told = refusals.clone();
     let mut options = ConnectOptions::new()
         .name("toehold")
         .ping_interval(Duration::from_secs(5))
         .connection_timeout(Duration::from_secs(5))
+        .event_callback(move |event| {
+            told.heed(&event);
+            std::future::ready(())
+        })
         .reconnect_delay_callback(|attempts| {
             Duration::from_millis(u64::try_from(attempts).unwrap_or(u64::MAX).saturating_mul(100).min(2_000))
         });

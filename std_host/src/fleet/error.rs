@@ -57,6 +57,16 @@ pub enum FleetError {
         /// What they said.
         reason: String,
     },
+    /// The servers do not let this process's user do it.
+    #[error(
+        "{what}: the NATS servers do not let this user {refused}; give the user what \"Who may do what\" in docs/fleet.md lists, or take another one"
+    )]
+    Refused {
+        /// What was to be done.
+        what: String,
+        /// What of it they refused: `publish to SUBJECT` or `subscribe to SUBJECT`.
+        refused: String,
+    },
     /// The servers have no room.
     #[error(
         "{what}: the fleet has no room: {reason}; remove jobs that are over, or raise the limit of the stream"

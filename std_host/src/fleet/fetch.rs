@@ -42,6 +42,12 @@ impl Link {
     /// The first messages of a subject behind sequence `after`, in order; none where there are none. The server that answers may
     /// be a little behind.
     pub(super) async fn fetch(&self, stream: &str, subject: &str, after: u64) -> Result<Batch, FleetError> {
+        let to = format!("{}.DIRECT.GET.{stream}", self.api);
+        let what = || format!("reading {subject}");
+        self.unless_refused(what, &to, self.fetch_from(to.clone(), subject, after)).await?
+    }
+
+    async fn fetch_from(&self, to: String, subject: &str, after: u64) -> Result<Batch, FleetError> {
         let failed = |error: &dyn std::fmt::Display| FleetError::server(format!("reading {subject}"), error);
         let request = Request {
             seq: after.saturating_add(1),
@@ -52,7 +58,6 @@ impl Link {
         let request = serde_json::to_vec(&request).map_err(|error| failed(&error))?;
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.map_err(|error| failed(&error))?;
-        let to = format!("{}.DIRECT.GET.{stream}", self.api);
         let sent = self.client.publish_with_reply(to, inbox, request.into()).await;
         sent.map_err(|error| failed(&error))?;
         let mut fetched = Vec::new();

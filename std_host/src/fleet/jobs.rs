@@ -96,14 +96,11 @@ impl FleetJobs {
         let record = JobRecord::decode(&whole.record);
         let record = record.map_err(|source| FleetError::Format { job, source })?;
         if let Some(parent) = record.parent {
-            let noted = link.jetstream.publish(link.names.child(parent, job), "".into()).await;
-            let noted = match noted {
-                Ok(acknowledged) => acknowledged.await,
-                Err(error) => Err(error),
-            };
-            noted.map_err(|error| {
-                FleetError::server(format!("noting that {parent} dispatched {job}"), error)
-            })?;
+            let (subject, what) =
+                (link.names.child(parent, job), || format!("noting that {parent} dispatched {job}"));
+            let noted = async { link.jetstream.publish(subject.clone(), "".into()).await?.await };
+            let noted = link.unless_refused(what, &subject, noted).await?;
+            noted.map_err(|error| FleetError::server(what(), error))?;
         }
         if !gives_up(record.state) {
             link.enqueue(job, record.priority).await?;

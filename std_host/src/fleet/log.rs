@@ -161,7 +161,7 @@ impl Link {
         let (mut wait, mut conflicts) = (FIRST_WAIT, 0_u32);
         loop {
             let known = found.last();
-            match self.send(job, entry, packed.bytes.clone(), known).await {
+            match self.send(job, entry, packed.bytes.clone(), known).await? {
                 Sent::Written(sequence) => {
                     add(job, found, entry.clone(), packed.at(sequence))?;
                     return Ok(Wrote::Done);
@@ -205,7 +205,13 @@ impl Link {
         }
     }
 
-    async fn send(&self, job: Uuid, entry: &Entry, bytes: bytes::Bytes, last: u64) -> Sent {
+    async fn send(
+        &self,
+        job: Uuid,
+        entry: &Entry,
+        bytes: bytes::Bytes,
+        last: u64,
+    ) -> Result<Sent, FleetError> {
         let mut headers = HeaderMap::new();
         headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
         if matches!(entry.what, What::Whole(_) | What::Removed) {
@@ -214,15 +220,14 @@ impl Link {
         if entry.what == What::Removed {
             headers.insert("Nats-TTL", format!("{}s", REMOVED_TIME.as_secs()));
         }
-        let sent = self.jetstream.publish_with_headers(self.names.job(job), headers, bytes).await;
-        let acknowledged = match sent {
-            Ok(acknowledged) => acknowledged.await,
-            Err(error) => Err(error),
-        };
-        match acknowledged {
+        let subject = self.names.job(job);
+        let acknowledged =
+            async { self.jetstream.publish_with_headers(subject.clone(), headers, bytes).await?.await };
+        let what = || format!("writing job {job}");
+        Ok(match self.unless_refused(what, &subject, acknowledged).await? {
             Ok(ack) => Sent::Written(ack.sequence),
             Err(error) => Sent::of(&error),
-        }
+        })
     }
 
     /// All jobs that there are, with the last entry of each.

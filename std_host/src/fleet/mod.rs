@@ -30,6 +30,7 @@ mod packages;
 mod parts;
 mod presence;
 mod queue;
+mod refused;
 mod state;
 mod steer;
 mod store;

@@ -40,7 +40,18 @@ pub(super) struct Pointer {
 }
 
 impl Link {
-    async fn objects(&self) -> Result<ObjectStore, FleetError> {
+    /// Does something with a bucket, but no longer than until servers refuse something of that.
+    async fn unless_bucket_refused<T>(
+        &self,
+        what: impl FnOnce() -> String,
+        bucket: &str,
+        act: impl Future<Output = Result<T, FleetError>>,
+    ) -> Result<T, FleetError> {
+        self.refusals.unless_refused(what, |subject| subject.contains(bucket), act).await?
+    }
+
+    /// The bucket of modules, which is made if it is not there.
+    pub(super) async fn objects(&self) -> Result<ObjectStore, FleetError> {
         let bucket = self.names.packages_bucket();
         if let Ok(store) = self.jetstream.get_object_store(&bucket).await {
             return Ok(store);
@@ -79,7 +90,9 @@ impl Link {
     pub(super) async fn store_module(&self, module: StoredModule) -> Result<(), FleetError> {
         let mut wait = FIRST_WAIT;
         loop {
-            match self.try_store_module(module.clone()).await {
+            let what = || "storing a module".to_owned();
+            let stored = self.try_store_module(module.clone());
+            match self.unless_bucket_refused(what, &self.names.packages_bucket(), stored).await {
                 Err(FleetError::Server { .. }) if wait <= LONGEST_WAIT => {}
                 stored => return stored,
             }
@@ -142,7 +155,11 @@ impl Link {
     /// Says which module an extension has from now on.
     pub(super) async fn point(&self, pointer: &Pointer) -> Result<(), FleetError> {
         let bytes = postcard::to_allocvec(pointer).unwrap_or_default();
-        let put = self.pointers().await?.put(hex(pointer.id.as_bytes()), bytes.into()).await;
-        put.map(drop).map_err(|error| FleetError::server(format!("installing {}", pointer.id), error))
+        let what = || format!("installing {}", pointer.id);
+        let put = async {
+            let put = self.pointers().await?.put(hex(pointer.id.as_bytes()), bytes.into()).await;
+            put.map(drop).map_err(|error| FleetError::server(what(), error))
+        };
+        self.unless_bucket_refused(what, &self.names.extensions_bucket(), put).await
     }
 }

@@ -64,7 +64,9 @@ pub(super) async fn pack(link: &Link, job: Uuid, entry: &Entry) -> Result<Packed
     for attempt in 0_u64.. {
         // Never one that was begun before: a part whose acknowledgement was lost may be there twice.
         let part = format!("{:x}-{:x}-{attempt:x}", entry.epoch, entry.write);
-        match send(link, &link.names.part(job, &part), &bytes).await {
+        let subject = link.names.part(job, &part);
+        let what = || format!("writing job {job}");
+        match link.unless_refused(what, &subject, send(link, &subject, &bytes)).await? {
             Ok((first, last)) => {
                 let sha256 = Sha256::digest(&bytes).into();
                 let note = Note { part, bytes: entry_bytes as u64, sha256, first, last };

@@ -44,12 +44,9 @@ impl Link {
         let mut wait = Duration::from_millis(50);
         let mut last = String::new();
         for _ in 0..ATTEMPTS {
-            let sent = self.jetstream.publish(self.names.queue(priority), job.to_string().into()).await;
-            let sent = match sent {
-                Ok(acknowledged) => acknowledged.await,
-                Err(error) => Err(error),
-            };
-            match sent {
+            let subject = self.names.queue(priority);
+            let sent = async { self.jetstream.publish(subject.clone(), job.to_string().into()).await?.await };
+            match self.unless_refused(what, &subject, sent).await? {
                 Ok(_) => return Ok(()),
                 Err(error) if error_code(&error).is_some_and(is_full) => {
                     return Err(FleetError::Full { what: what(), reason: error.to_string() });

@@ -147,12 +147,11 @@ impl Link {
             }
             let mut headers = HeaderMap::new();
             headers.insert(async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, last.to_string());
-            let sent = self.jetstream.publish_with_headers(subject.clone(), headers, bytes.into()).await;
-            let sent = match sent {
-                Ok(acknowledged) => acknowledged.await,
-                Err(error) => Err(error),
+            let sent = async {
+                self.jetstream.publish_with_headers(subject.clone(), headers, bytes.into()).await?.await
             };
-            match sent {
+            let what = || format!("changing key {:?} of {}", of.key, of.extension);
+            match self.unless_refused(what, &subject, sent).await.map_err(StoreError::from)? {
                 Ok(_) => return Ok(Some(reply)),
                 Err(error) if error_code(&error).is_some_and(is_full) => {
                     return Err(remote(&error.to_string(), true).into());

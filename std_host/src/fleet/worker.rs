@@ -149,6 +149,7 @@ impl FleetWorker {
             shared.link.show(&shared.status()).await?;
             Ok(queues)
         });
+        let begin = shared.link.begin("joining the fleet", begin);
         let queues = runtime.block_on(begin).ok_or_else(closed)??;
         let running = shared.clone();
         handle.spawn(async move {

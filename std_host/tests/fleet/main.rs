@@ -6,6 +6,7 @@ mod bare_job;
 #[path = "../it/board/emulated.rs"]
 mod emulated;
 
+mod access;
 mod checkpoints;
 mod faults;
 mod leaf;
