@@ -51,6 +51,8 @@ pub(super) struct Mirror {
 struct Known {
     record: JobRecord,
     events: u64,
+    /// Whether it is shown as paused since its worker can't write: its log can't say so.
+    is_stuck: bool,
 }
 
 impl Mirror {
@@ -182,17 +184,24 @@ impl Mirror {
                 record
             }
         };
-        if known.as_ref().is_none_or(|known| known.record != record) {
-            let change = Change { record: Some(record.clone()), commit: None };
-            let (manager, shown) = (self.manager.clone(), record.clone());
-            self.store.change(job, &change, move |written| {
-                warn(written);
-                manager.show(job, Some(shown));
-            });
+        if known.as_ref().is_none_or(|known| known.record != record || known.is_stuck) {
+            self.show(job, record.clone());
         }
         let events = known.map_or(0, |known| known.events);
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(job, Known { record, events });
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(job, Known { record, events, is_stuck: false });
         Ok(())
+    }
+
+    fn show(&self, job: Uuid, record: JobRecord) {
+        let change = Change { record: Some(record.clone()), commit: None };
+        let manager = self.manager.clone();
+        self.store.change(job, &change, move |written| {
+            warn(written);
+            manager.show(job, Some(record));
+        });
     }
 
     /// Takes an event, or a log line, of a job.
@@ -215,6 +224,9 @@ impl Mirror {
                 let number = {
                     let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
                     let Some(known) = known.get_mut(&job) else { return };
+                    if let Some(shown) = known.stuck(&kind) {
+                        self.show(job, shown);
+                    }
                     known.events += u64::from(kind.is_kept());
                     known.events
                 };
@@ -226,6 +238,26 @@ impl Mirror {
                 }
             }
         }
+    }
+}
+
+impl Known {
+    /// How a job that runs is to be shown after an event that says that its worker can't write, or can again.
+    fn stuck(&mut self, kind: &EventKind) -> Option<JobRecord> {
+        let reason = match kind {
+            EventKind::Paused { reason: Some(reason) } if self.record.state == JobState::Running => {
+                Some(reason)
+            }
+            EventKind::Running { .. } if self.is_stuck => None,
+            _ => return None,
+        };
+        self.is_stuck = reason.is_some();
+        Some(match reason {
+            Some(reason) => {
+                JobRecord { state: JobState::Paused, reason: Some(reason.clone()), ..self.record.clone() }
+            }
+            None => self.record.clone(),
+        })
     }
 }
 

@@ -259,14 +259,38 @@ impl Link {
             if !may(state) {
                 return Err(FleetError::Busy { job, state: state.record.state });
             }
-            let (epoch, last_part) = (state.epoch, state.last_part);
+            let (epoch, last, last_part) = (state.epoch, state.last, state.last_part);
+            let is_final = state.record.state.is_final();
             let entry = Entry::new(epoch, What::Removed);
-            if self.write(job, &entry, &mut found).await? == Wrote::Done {
+            let wrote = match self.write(job, &entry, &mut found).await {
+                // Who wants room must get it.
+                Err(FleetError::Full { .. }) if is_final => self.remove_first(job, &entry, last).await?,
+                wrote => wrote?,
+            };
+            if wrote == Wrote::Done {
                 if last_part > 0 {
                     parts::remove(self, job, last_part.saturating_add(1)).await;
                 }
                 return Ok(());
             }
+        }
+    }
+}
+
+impl Link {
+    /// Removes what there is of a job that is over, up to this entry, before it is said that it was removed. Nobody writes anything
+    /// more about one that is over, so nothing is lost in between.
+    async fn remove_first(&self, job: Uuid, entry: &Entry, last: u64) -> Result<Wrote, FleetError> {
+        let purged = self.jobs.purge().filter(self.names.job(job)).sequence(last.saturating_add(1)).await;
+        purged.map_err(|error| FleetError::server(format!("removing job {job}"), error))?;
+        match self.write(job, entry, &mut Found::Nothing { last: 0, epoch: entry.epoch }).await {
+            Err(FleetError::Full { .. }) => {
+                log::warn!(
+                    "job {job} is removed, and others show it until they start anew: there is no room to tell them"
+                );
+                Ok(Wrote::Done)
+            }
+            wrote => wrote,
         }
     }
 }

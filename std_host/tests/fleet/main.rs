@@ -9,6 +9,7 @@ mod emulated;
 mod access;
 mod checkpoints;
 mod faults;
+mod full;
 mod leaf;
 mod link;
 mod migration;
@@ -18,6 +19,7 @@ mod serve;
 mod servers;
 mod steer;
 mod store;
+mod sync;
 mod workers;
 
 /// What the board needs of `tests/it`.

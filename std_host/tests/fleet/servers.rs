@@ -126,6 +126,14 @@ impl Stream {
         self.info().map(|info| info.state.messages)
     }
 
+    /// Leaves no room for anything more.
+    pub(crate) fn fill(&self) {
+        let info = self.info().unwrap();
+        let bytes = i64::try_from(info.state.bytes).unwrap();
+        let config = async_nats::jetstream::stream::Config { max_bytes: bytes, ..info.config };
+        self.runtime.block_on(self.context.update_stream(config)).unwrap();
+    }
+
     /// The server that leads it, if one does.
     pub(crate) fn leader(&self) -> Option<String> {
         self.info()?.cluster?.leader
