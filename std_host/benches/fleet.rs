@@ -60,7 +60,7 @@ fn checkpoints(servers: &Servers) {
         "bytes", "jobs", "plain", "fleet", "share", "all shares"
     );
     for bytes in [1 << 10, 64 << 10] {
-        for jobs in [1, 16, 64] {
+        for jobs in [1, 16, 64, 256] {
             let rounds: Vec<_> = (0..ROUNDS)
                 .map(|round| (plain(servers, jobs, bytes, round), fleet(servers, jobs, bytes)))
                 .collect();
@@ -217,7 +217,7 @@ impl Writing {
 
 fn jobs(servers: &Servers) {
     println!("\njobs/s, of {JOBS} with one checkpoint each, from when the workers are ready");
-    for count in [1, 2, 4] {
+    for count in [1, 2, 4, 8] {
         let config = FleetConfig { lease: LEASE, ..servers.config(&format!("jobs-{count}")) };
         let desk = Desk::with_extension(&config);
         let start = Instant::now();

@@ -12,7 +12,7 @@ use crate::process;
 use crate::workspace;
 
 /// All targets, in the order in which they run.
-const TARGETS: [&str; 8] =
+pub(crate) const TARGETS: [&str; 8] =
     ["load", "host_calls", "slices", "checkpoint", "manifest", "journal", "flash_store", "http"];
 
 /// How long each runs as a step of the tests.

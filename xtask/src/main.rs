@@ -15,6 +15,7 @@
 //!      │    ├─ firmware     cargo for a board
 //!      │    └─ emulator     QEMU
 //!      ├─ fuzz ─────────── what libFuzzer throws at everything that reads bytes of others
+//!      ├─ coverage ────── where the fuzz targets have been
 //!      ├─ fleet ────────── the fleet on real NATS servers
 //!      ├─ fleet_plan ───── a fleet that is larger than any here, simulated
 //!      ├─ soak ─────────── a server under all that can happen to it
@@ -30,6 +31,7 @@
 mod board;
 mod board_test;
 mod browser;
+mod coverage;
 mod dependencies;
 mod emulator;
 mod firmware;
@@ -100,6 +102,7 @@ Chores that cargo alone can't do.
   cargo xtask fuzz [TARGET] [--seconds N]
                                   Run the fuzz targets, or one, each for N seconds (60). Needs cargo-fuzz and rustup's
                                   nightly toolchain.
+  cargo xtask coverage            Show how much of the core and the shells the fuzz targets have been to, by lines.
   cargo xtask fleet-plan [--workers N] [--slots N] [--jobs N] [--work SECONDS] [--checkpoints N] [--job-bytes N]
                          [--streams N] [--lease SECONDS] [--entries N] [--queued N]
                                   Simulate fleets up to this size, and show which of their streams has enough first.
@@ -116,6 +119,7 @@ enum Chore {
     Bench { arguments: Vec<OsString> },
     Sizes { by_crate: bool },
     Board { name: String, options: board::Options },
+    Coverage,
     Fuzz { target: Option<String>, seconds: u64 },
     Soak { minutes: u64 },
     FleetPlan(fleet_plan::Plan),
@@ -140,6 +144,7 @@ fn parse() -> Result<Chore> {
             Some("guests") => Chore::Guests { check: false, pages: Pages::Bytes },
             Some("test") => Chore::Test { install: false, screenshots: false, steps: Vec::new() },
             Some("fuzz") => Chore::Fuzz { target: None, seconds: 60 },
+            Some("coverage") => Chore::Coverage,
             Some("fleet-plan") => Chore::FleetPlan(fleet_plan::Plan::default()),
             Some("soak") => Chore::Soak { minutes: 10 },
             Some("sizes") => Chore::Sizes { by_crate: false },
@@ -211,6 +216,7 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Sizes { by_crate } => sizes::print(by_crate),
         Chore::Soak { minutes } => soak::run(minutes.saturating_mul(60)),
         Chore::FleetPlan(plan) => fleet_plan::print(&plan),
+        Chore::Coverage => coverage::print(),
         Chore::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Chore::Board { name, options } => board::run(board::by_name(&name)?, options),
         Chore::Shrink { files, pages } => match files.as_slice() {

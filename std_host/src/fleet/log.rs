@@ -4,7 +4,7 @@
 //! same time one wins, and who has missed an entry of others hears so. That is all that fencing is: a claim is an entry, so a
 //! worker whose job was claimed by another can't write any more.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -240,17 +240,20 @@ impl Link {
         };
         let consumer = self.jobs.create_consumer(config).await.map_err(|error| failed(&error))?;
         let mut left = consumer.cached_info().num_pending;
-        let mut jobs = Vec::new();
+        // Where the consumer had to be made anew, it goes on with all entries, and not only the last ones.
+        let mut jobs = BTreeSet::new();
         let mut messages = consumer.messages().await.map_err(|error| failed(&error))?;
         while left > 0 {
             let Some(message) = messages.try_next().await.map_err(|error| failed(&error))? else { break };
             left = message.info().map_err(|error| failed(&error))?.pending;
-            let removed = matches!(Entry::decode(&message.payload), Ok(Entry { what: What::Removed, .. }));
-            if !removed {
-                jobs.extend(self.names.job_of(&message.subject));
+            let Some(job) = self.names.job_of(&message.subject) else { continue };
+            if matches!(Entry::decode(&message.payload), Ok(Entry { what: What::Removed, .. })) {
+                jobs.remove(&job);
+            } else {
+                jobs.insert(job);
             }
         }
-        Ok(jobs)
+        Ok(jobs.into_iter().collect())
     }
 }
 

@@ -4,7 +4,7 @@
 //! that comes again changes nothing and gets the reply of then, and one that comes late, from a worker whose job has gone on
 //! elsewhere, is refused.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -197,24 +197,23 @@ impl Link {
         let consumer = self.values.create_consumer(config).await.map_err(|error| failed(&error))?;
         let mut left = consumer.cached_info().num_pending;
         let mut messages = consumer.messages().await.map_err(|error| failed(&error))?;
-        let mut entries = Vec::new();
+        // Where the consumer had to be made anew, it goes on with all versions, and not only the last ones.
+        let mut entries = BTreeMap::new();
         while left > 0 {
             let Some(message) = messages.try_next().await.map_err(|error| failed(&error))? else { break };
             left = message.info().map_err(|error| failed(&error))?.pending;
             let Some(key) = key_of(&message.subject) else { continue };
             let is_wanted =
                 key.starts_with(&list.prefix) && list.after.as_ref().is_none_or(|after| key > *after);
-            if is_wanted
-                && let Ok(stored) = postcard::from_bytes::<Stored>(&message.payload)
-                && stored.version > 0
-            {
-                let (version, bytes) = (stored.version, stored.value.len() as u64);
-                entries.push(KvEntry { key, version, bytes });
+            let Ok(stored) = postcard::from_bytes::<Stored>(&message.payload) else { continue };
+            if is_wanted && stored.version > 0 {
+                entries.insert(key, (stored.version, stored.value.len() as u64));
+            } else {
+                entries.remove(&key);
             }
         }
-        entries.sort_by(|one, other| one.key.cmp(&other.key));
-        entries.truncate(list.limit);
-        Ok(entries)
+        let listed = entries.into_iter().take(list.limit);
+        Ok(listed.map(|(key, (version, bytes))| KvEntry { key, version, bytes }).collect())
     }
 }
 
