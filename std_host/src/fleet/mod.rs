@@ -21,6 +21,7 @@ mod error;
 mod events;
 mod extensions;
 mod fetch;
+mod holder;
 mod jobs;
 mod log;
 mod mirror;
