@@ -29,13 +29,7 @@ impl<B: Board> Shell<B> {
         }
         let parts = [&saved.record, &saved.base, &saved.newest, &saved.journal];
         let size = parts.iter().map(|part| part.len()).sum::<usize>() + BUNDLE_BESIDES;
-        let free = self.free_memory();
-        if size > free {
-            let text = format!(
-                "the bundle takes {size} bytes of memory more than the job, {free} are free: let another job end"
-            );
-            return Err(Refusal::new("memory", text));
-        }
+        self.room().for_bundle(size)?;
         let bytes = Bundle::new(id, saved, None).encode();
         let mut offset = 0;
         while let Some(data) = Data::of(&bytes, offset) {

@@ -130,6 +130,18 @@ impl<'m> Room<'m> {
             "it needs about {need} bytes of memory, {memory} of them in one piece; {free} are free, not all in one"
         )))
     }
+
+    /// Whether there is enough for a bundle of so many bytes, which is in one piece, and for the lines that it goes out in.
+    pub(crate) fn for_bundle(&self, bytes: usize) -> Result<(), NoRoom> {
+        let free = self.free;
+        if bytes <= free && has(self.memory, [bytes, LARGE_PIECE], 0) {
+            return Ok(());
+        }
+        Err(NoRoom(format!(
+            "the bundle takes {bytes} bytes of memory in one piece more than the job; {free} are free, not all in one: let \
+             another job end"
+        )))
+    }
 }
 
 /// Whether there is enough to store a commit: what is written of it is put together from copies.

@@ -160,5 +160,11 @@ fn an_export_needs_room() {
     bench.memory.0.set(4_300);
     assert_eq!(bench.refused(&format!("export {id}")).0, "memory");
     bench.memory.0.set(1 << 20);
+    let bytes = bench.export(&id).len();
+    // Much is free, and no piece of it is large enough.
+    bench.memory.1.set(bytes - 1);
+    let (code, message) = bench.refused(&format!("export {id}"));
+    assert!(code == "memory" && message.contains("in one piece"), "{message}");
+    bench.memory.1.set(usize::MAX);
     bench.export(&id);
 }

@@ -122,9 +122,9 @@ impl Entropy for Counted {
     }
 }
 
-/// A heap that says it has so much.
+/// A heap that says it has so much, and so much in one piece.
 #[derive(Clone)]
-pub(crate) struct Heap(pub(crate) Rc<Cell<usize>>);
+pub(crate) struct Heap(pub(crate) Rc<Cell<usize>>, pub(crate) Rc<Cell<usize>>);
 
 impl Memory for Heap {
     fn free(&self) -> usize {
@@ -136,7 +136,11 @@ impl Memory for Heap {
     }
 
     fn has(&self, pieces: &mut dyn Iterator<Item = usize>) -> bool {
-        pieces.sum::<usize>() <= self.0.get()
+        let (mut sum, mut largest) = (0, 0);
+        for piece in pieces {
+            (sum, largest) = (sum + piece, largest.max(piece));
+        }
+        sum <= self.0.get() && largest <= self.1.get()
     }
 
     fn guard(&self, _reserve: usize) {}
@@ -193,7 +197,7 @@ impl Bench {
         Self {
             wire: Wire::default(),
             clock: Hand::default(),
-            memory: Heap(Rc::new(Cell::new(1 << 20))),
+            memory: Heap(Rc::new(Cell::new(1 << 20)), Rc::new(Cell::new(usize::MAX))),
             witness: Note::default(),
             entropy: Counted::default(),
             chip: flash.clone(),
