@@ -94,7 +94,7 @@ fn run(args: &WorkerArgs) -> Result<(), Problem> {
 }
 
 /// Becomes true with the first Ctrl-C or SIGTERM; a second one ends the process at once, which harms nothing.
-fn stop_on_signal() -> Result<Arc<AtomicBool>, Problem> {
+pub(super) fn stop_on_signal() -> Result<Arc<AtomicBool>, Problem> {
     let stop = Arc::new(AtomicBool::new(false));
     let pressed = stop.clone();
     let handler = move || {

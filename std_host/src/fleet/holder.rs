@@ -6,7 +6,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::StreamExt;
@@ -32,23 +32,38 @@ const LOOK_ANYWAY: Duration = Duration::from_secs(1);
 const TAKE: usize = 64;
 /// Of so many signs of life, one comes with a look at what others have written to jobs.
 const LOOK_EVERY: u32 = 3;
-/// How often, and after how long each time, to look whether all jobs were given back.
-const GIVE_BACK_LOOKS: u32 = 100;
+/// After how long each time to look whether all jobs were given back.
 const GIVE_BACK_WAIT: Duration = Duration::from_millis(50);
+/// How long a slot does not look for another job once its runner would not take one: others shall have the time to.
+const DECLINED: Duration = Duration::from_millis(500);
 
 /// What runs the jobs that a worker holds.
 pub(super) trait Runner: Send + Sync + 'static {
+    /// How long to wait, when the worker stops, until all jobs were given back. What is not by then, others take after the lease.
+    const GIVE_BACK_TIME: Duration = Duration::from_secs(5);
+
+    /// Waits until jobs can be taken.
+    fn ready(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Whether it would take a job, as far as is known without trying.
+    fn takes(&self, job: Uuid, record: &JobRecord) -> bool {
+        let _ = (job, record);
+        true
+    }
+
     /// Brings what a job needs that was just claimed, before it is this process's. Says itself what is wrong.
     fn prepare(&self, job: Uuid, record: &JobRecord) -> impl Future<Output = ()> + Send;
 
-    /// Has a job go on that is this process's now.
-    fn run(&self, job: Uuid, record: JobRecord) -> impl Future<Output = ()> + Send;
+    /// Has a job go on that is this process's in this epoch.
+    fn run(&self, job: Uuid, epoch: u64, record: JobRecord) -> impl Future<Output = ()> + Send;
 
     /// Tells a job what somebody wants of it.
     fn heed(&self, job: Uuid, wanted: Interrupt) -> impl Future<Output = ()> + Send;
 
-    /// Lets go of a job that is this process's no longer: nothing that it still does here counts.
-    fn let_go(&self, job: Uuid);
+    /// Lets go of a job that was this process's in this epoch: nothing that it still does here counts.
+    fn let_go(&self, job: Uuid, epoch: u64);
 
     /// Begins to give a job back, so that others can go on with it at once: [`Ask::Release`] is the last of it.
     fn give_back(&self, job: Uuid);
@@ -153,6 +168,7 @@ impl<R: Runner> Holder<R> {
     async fn take_jobs(self: Arc<Self>, queues: Queues) {
         let mut word = None;
         loop {
+            self.runner.ready().await;
             let Ok(first) = self.slots.clone().acquire_owned().await else { return };
             let mut slots = vec![first];
             while slots.len() < TAKE
@@ -231,6 +247,11 @@ impl<R: Runner> Holder<R> {
             }
             _ => {}
         }
+        if !self.runner.takes(job, &state.record) {
+            ticket.declined(lease / 3).await;
+            tokio::time::sleep(DECLINED).await;
+            return;
+        }
         let owner = state.owner.map(|owner| owner.worker);
         // Whoever has changed it meanwhile is looked at anew.
         let may =
@@ -257,7 +278,7 @@ impl<R: Runner> Holder<R> {
         self.runner.prepare(job, &record).await;
         let epoch = self.jobs.take(job, state);
         self.held().insert(job, Held { epoch, tickets: vec![ticket], _slot: slot });
-        self.runner.run(job, record).await;
+        self.runner.run(job, epoch, record).await;
     }
 
     /// Hears what becomes of jobs.
@@ -297,7 +318,7 @@ impl<R: Runner> Holder<R> {
         };
         self.jobs.let_go(job, epoch);
         let Some(tickets) = tickets else { return Vec::new() };
-        self.runner.let_go(job);
+        self.runner.let_go(job, epoch);
         tickets
     }
 
@@ -368,10 +389,8 @@ impl<R: Runner> Holder<R> {
             self.runner.give_back(job);
         }
         // Where the servers do not answer, the lease does it.
-        for _ in 0..GIVE_BACK_LOOKS {
-            if self.held().is_empty() {
-                return;
-            }
+        let until = Instant::now() + R::GIVE_BACK_TIME;
+        while !self.held().is_empty() && Instant::now() < until {
             tokio::time::sleep(GIVE_BACK_WAIT).await;
         }
     }

@@ -70,6 +70,11 @@ impl FleetJobs {
         }
     }
 
+    /// What there is of a job, if it is this process's.
+    pub(super) fn saved(&self, job: Uuid) -> Option<Saved> {
+        self.lock().get(&job).map(Owned::saved)
+    }
+
     /// Asks the task of a job for something, if it is this process's.
     pub(super) fn ask(&self, job: Uuid, ask: Ask) -> Result<(), Ask> {
         match self.lock().get(&job) {

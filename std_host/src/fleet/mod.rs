@@ -13,6 +13,7 @@
 //!
 //! docs/fleet.md tells how to run one.
 
+mod board;
 mod client;
 mod config;
 mod connect;
@@ -38,6 +39,7 @@ mod store;
 mod values;
 mod worker;
 
+pub use board::{BoardWorker, BoardWorkerConfig};
 pub use client::FleetClient;
 pub use config::FleetConfig;
 pub use error::FleetError;

@@ -120,9 +120,20 @@ impl Ticket {
         if self.deliveries > LOOKS {
             self.done().await;
         } else {
-            let doublings = u32::try_from(self.deliveries.saturating_sub(1)).unwrap_or(0);
-            self.later(FIRST_LOOK.saturating_mul(1 << doublings.min(10))).await;
+            self.later(FIRST_LOOK.saturating_mul(self.doublings())).await;
         }
+    }
+
+    /// Twice as much with each time that the message was delivered.
+    fn doublings(&self) -> u32 {
+        let doublings = u32::try_from(self.deliveries.saturating_sub(1)).unwrap_or(0);
+        1 << doublings.min(10)
+    }
+
+    /// Its job is for other workers. The message comes again soon at first, so that one of those has it that are free now, and
+    /// later each time, `longest` at most.
+    pub(super) async fn declined(&self, longest: Duration) {
+        self.later(FIRST_LOOK.saturating_mul(self.doublings()).min(longest)).await;
     }
 
     /// The message comes again after this time.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     SqliteStore,
+    board::{BoardError, OpenPortError},
     manager::{Manager, ManagerConfig, ManagerError},
     store::OpenError,
 };
@@ -48,6 +49,12 @@ pub enum WorkerError {
     /// Its folder.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The board's port.
+    #[error(transparent)]
+    Port(#[from] OpenPortError),
+    /// The board.
+    #[error(transparent)]
+    Board(#[from] BoardError),
     /// It would run whatever anybody puts into the fleet.
     #[error(
         "a worker takes only extensions that somebody it trusts has signed: name the keys, or let it take all of them explicitly"
@@ -153,7 +160,7 @@ impl Runner for Managed {
         }
     }
 
-    async fn run(&self, job: Uuid, record: JobRecord) {
+    async fn run(&self, job: Uuid, _epoch: u64, record: JobRecord) {
         let manager = self.manager.clone();
         // It may have to ask the fleet for what the job has dispatched.
         drop(tokio::task::spawn_blocking(move || manager.adopt(job, record)).await);
@@ -165,7 +172,7 @@ impl Runner for Managed {
         drop(tokio::task::spawn_blocking(move || manager.heed(job, wanted)).await);
     }
 
-    fn let_go(&self, job: Uuid) {
+    fn let_go(&self, job: Uuid, _epoch: u64) {
         self.manager.let_go(job);
     }
 

@@ -1,6 +1,7 @@
 //! The fleet, on real servers: `cargo xtask test fleet` runs these, and gets the server's program.
 
 mod bare_job;
+mod boards;
 /// The board of `tests/it`.
 #[expect(dead_code, reason = "the tests there do more to it")]
 #[path = "../it/board/emulated.rs"]

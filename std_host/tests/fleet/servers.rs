@@ -134,6 +134,14 @@ impl Stream {
         self.runtime.block_on(self.context.update_stream(config)).unwrap();
     }
 
+    /// How often a message was given to those who take them by this consumer.
+    pub(crate) fn deliveries(&self, consumer: &str) -> u64 {
+        self.runtime.block_on(async {
+            let stream = self.context.get_stream(self.name).await.unwrap();
+            stream.consumer_info(consumer).await.unwrap().delivered.consumer_sequence
+        })
+    }
+
     /// The server that leads it, if one does.
     pub(crate) fn leader(&self) -> Option<String> {
         self.info()?.cluster?.leader

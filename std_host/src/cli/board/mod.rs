@@ -7,6 +7,8 @@ mod files;
 mod follow;
 mod send;
 mod show;
+#[cfg(feature = "nats")]
+mod work;
 
 use std::time::Duration;
 
@@ -82,6 +84,9 @@ enum BoardCommand {
     Fetch(CarryArgs),
     /// Carry a job from this machine's data folder to the board, where it goes on
     Send(CarryArgs),
+    /// Have the board run jobs of a fleet, until this is stopped
+    #[cfg(feature = "nats")]
+    Work(Box<work::WorkArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -118,6 +123,10 @@ struct Desk {
 pub(crate) fn board(args: &BoardArgs) -> Exit {
     let bar = super::progress::bar();
     logging::start(log::LevelFilter::Warn, bar.as_ref());
+    #[cfg(feature = "nats")]
+    if let BoardCommand::Work(work) = &args.command {
+        return work::work(args, work);
+    }
     let done = args.open().and_then(|mut desk| match &args.command {
         BoardCommand::Info => desk.info(),
         BoardCommand::List => desk.list(),
@@ -134,17 +143,21 @@ pub(crate) fn board(args: &BoardArgs) -> Exit {
         BoardCommand::Import(args) => files::import(&mut desk, args),
         BoardCommand::Fetch(args) => fetch::fetch(&mut desk, args),
         BoardCommand::Send(args) => send::send(&mut desk, args),
+        // It opens the board by itself, and again whenever the link breaks.
+        #[cfg(feature = "nats")]
+        BoardCommand::Work(_) => Ok(Exit::Completed),
     });
     done.unwrap_or_else(|problem| problem.report(args.json))
 }
 
 impl BoardArgs {
+    fn port(&self) -> Result<&Port, Problem> {
+        let message = "name the board's port with --port, such as --port /dev/ttyACM0, or in TOEHOLD_PORT";
+        self.port.as_ref().ok_or_else(|| Problem::new("bad_request", message))
+    }
+
     fn open(&self) -> Result<Desk, Problem> {
-        let Some(port) = &self.port else {
-            let message =
-                "name the board's port with --port, such as --port /dev/ttyACM0, or in TOEHOLD_PORT";
-            return Err(Problem::new("bad_request", message));
-        };
+        let port = self.port()?;
         let link = port.open(self.baud).map_err(|error| Problem::new("link", error))?;
         let board = Board::new(link, &port.to_string(), self.answer_time)?;
         Ok(Desk { board, json: self.json })
