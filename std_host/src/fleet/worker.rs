@@ -106,7 +106,7 @@ impl FleetWorker {
             link.show(&holder.status()).await?;
             Ok(queues)
         });
-        let begin = shared.link.begin("joining the fleet", begin);
+        let begin = link.begin("joining the fleet", begin);
         let queues = runtime.block_on(begin).ok_or_else(closed)??;
         let running = holder.clone();
         handle.spawn(async move {

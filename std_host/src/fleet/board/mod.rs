@@ -109,6 +109,7 @@ impl BoardWorker {
             link.show(&holder.status()).await?;
             Ok(queues)
         });
+        let begin = link.begin("joining the fleet", begin);
         let queues = runtime.block_on(begin).ok_or_else(closed)??;
         let keeper = Keeper::new(config, board, link, jobs, handle.clone(), refusals, tell_ready);
         let keeper = std::thread::Builder::new()
