@@ -121,5 +121,13 @@ impl Fleet {
 
 /// Why a fleet could not be asked.
 pub(crate) fn problem(error: &WorkerError) -> Problem {
-    Problem::new("fleet", error)
+    match error {
+        WorkerError::NoTrust => Problem::new(
+            "settings",
+            format!(
+                "{error}. --trust KEY does the one (`toehold key show FILE` prints a key), --allow-unsigned the other"
+            ),
+        ),
+        error => Problem::new("fleet", error),
+    }
 }
