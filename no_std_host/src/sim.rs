@@ -25,9 +25,9 @@ use embedded_storage::nor_flash::{
 /// All clones are one chip; [`SimFlash::copy`] makes another one.
 ///
 /// # Panics
-/// Where whoever uses it breaks a rule: reads or writes outside of it or unaligned, or programs a word that is not erased. Words
-/// that a power cut has torn may be programmed: a chip can't tell that they are not erased, and clears more of their bits, or
-/// reports an error, if it [checks words](SimFlash::check_words).
+/// Where whoever uses it breaks a rule: reads or writes outside of it or unaligned, or programs a word that is not erased. In a block
+/// where a power cut has torn something since it was erased, that may happen to who keeps the rules: what looks erased may not be.
+/// A chip clears more bits then, or reports an error, if it [checks words](SimFlash::check_words).
 #[derive(Clone, Debug)]
 pub struct SimFlash<const WRITE: usize, const ERASE: usize> {
     chip: Rc<RefCell<Chip>>,
@@ -147,8 +147,8 @@ impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
         self.chip.borrow().off
     }
 
-    /// From now on the chip reports an error where words are programmed that a power cut has torn, as one with a code for each
-    /// word to correct errors by does.
+    /// From now on the chip reports an error where words are programmed that are not erased, or that a power cut has torn, as one
+    /// with a code for each word to correct errors by does.
     pub fn check_words(&self) {
         self.chip.borrow_mut().check_words = true;
     }
@@ -323,14 +323,16 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for SimFlash<WRITE, ERASE>
             return Err(SimError::Worn);
         }
         let words = at / WRITE..(at + bytes.len()) / WRITE;
+        let block = at / ERASE;
+        let is_doubtful = chip.torn[block * ERASE / WRITE..(block + 1) * ERASE / WRITE].contains(&true);
         for word in words.clone() {
             let is_erased = chip.bytes[word * WRITE..(word + 1) * WRITE].iter().all(|byte| *byte == 0xff);
             assert!(
-                is_erased || chip.torn[word],
+                is_erased || is_doubtful,
                 "the word at {:#x} is programmed, but it is not erased",
                 word * WRITE
             );
-            if chip.torn[word] && chip.check_words {
+            if (chip.torn[word] || !is_erased) && chip.check_words {
                 return Err(SimError::NotErased);
             }
         }

@@ -216,17 +216,21 @@ impl Writing {
 }
 
 fn jobs(servers: &Servers) {
-    println!("\njobs/s, of {JOBS} with one checkpoint each, from when the workers are ready");
+    println!("\njobs/s, of {JOBS} with one checkpoint each, which wait when the workers begin");
     for count in [1, 2, 4, 8] {
         let config = FleetConfig { lease: LEASE, ..servers.config(&format!("jobs-{count}")) };
         let desk = Desk::with_extension(&config);
+        let url = servers.urls().join(",");
+        let workers: Vec<_> = (0..count).map(|_| Worker::start(&url, &config, 200, &[])).collect();
+        // They stand still until all jobs are there, which takes much less than the lease.
+        workers.iter().for_each(|worker| worker.signal("-STOP"));
         let start = Instant::now();
         dispatch_all(&desk, JOBS, "counter", &json!({ "target": 10 }));
         let dispatched = JOBS as f64 / start.elapsed().as_secs_f64();
-        let url = servers.urls().join(",");
-        let _workers: Vec<_> = (0..count).map(|_| Worker::start(&url, &config, 200, &[])).collect();
-        let start = Instant::now();
         let queue = Stream::open(servers, Box::leak(format!("JOBS-{count}_QUEUE").into_boxed_str()));
+        assert_eq!(queue.messages(), Some(JOBS as u64), "somebody has begun");
+        let start = Instant::now();
+        workers.iter().for_each(|worker| worker.signal("-CONT"));
         while queue.messages() != Some(0) {
             thread::sleep(Duration::from_millis(5));
         }

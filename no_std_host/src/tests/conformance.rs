@@ -103,3 +103,24 @@ fn chips_that_check_words_stand_all_cuts() {
         check_cuts::<8, 2048, 32>(&Plan { runs: 1, steps: 20, ..Plan::small() }, tear, true);
     }
 }
+
+/// Of what looks erased after a power cut, not all is: littlefs programs it, and where the power goes again meanwhile, it may program
+/// the same place once more. The fuzzer found this script.
+#[test]
+fn what_is_programmed_again_after_a_second_power_cut_is_not_lost() {
+    let [_, tear, script @ ..] = include_bytes!("../../../fuzz/seeds/flash_store/torn-twice");
+    let tear = Tear::ALL[usize::from(*tear) % Tear::ALL.len()];
+    for checks_words in [false, true] {
+        let flash = SimFlash::<4, 4096>::new(128);
+        if checks_words {
+            flash.check_words();
+        }
+        conformance::check_script(&Plan { steps: 100, ..Plan::small() }, script, |cut| {
+            match cut {
+                Some(cut) => flash.cut_after(cut, tear),
+                None => flash.power_on(),
+            }
+            Ok::<_, StoreError>(FlashStore::<_, 128>::open(flash.clone())?)
+        });
+    }
+}
