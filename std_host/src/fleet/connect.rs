@@ -17,7 +17,7 @@ use async_nats::{
 
 use url::Url;
 
-use super::{FleetConfig, FleetError, names::Names, refused::Refusals};
+use super::{FleetConfig, FleetError, error::is_missing, names::Names, refused::Refusals};
 
 /// The oldest server that will do: all tests ran with 2.15.1, and 2.9 lets two writers win one compare-and-set.
 const OLDEST: (&str, [u64; 3]) = ("2.15.0", [2, 15, 0]);
@@ -73,7 +73,7 @@ impl Link {
             link.objects().await?;
             Ok(link)
         });
-        refusals.unless_refused(|| format!("opening the fleet {}", config.name), |_| true, set_up).await?
+        refusals.unless_refused(|| format!("opening the fleet {}", config.name), is_needed, set_up).await?
     }
 
     /// Begins something in the fleet that needs all that it asks for.
@@ -82,7 +82,7 @@ impl Link {
         what: &str,
         act: impl Future<Output = Result<T, FleetError>>,
     ) -> Result<T, FleetError> {
-        self.refusals.unless_refused(|| what.to_owned(), |_| true, act).await?
+        self.refusals.unless_refused(|| what.to_owned(), is_needed, act).await?
     }
 
     /// Waits for what was asked of a subject, but no longer than until a server refuses that.
@@ -275,6 +275,11 @@ fn decoded(text: &str) -> String {
     url::form_urlencoded::parse(form.as_bytes()).map(|(_, value)| value.into_owned()).collect()
 }
 
+/// Whether nothing can be begun without a subject: consumers of which nothing is left go by themselves.
+fn is_needed(subject: &str) -> bool {
+    !subject.contains(".CONSUMER.DELETE.")
+}
+
 fn check(client: &Client) -> Result<(), FleetError> {
     let info = client.server_info();
     if version(&info.version).is_some_and(|found| found >= OLDEST.1) {
@@ -306,8 +311,10 @@ impl Maker<'_> {
     /// Who is there need not outlive the servers: who is there says so again.
     async fn workers(&self, names: &Names, lease: Duration) -> Result<kv::Store, FleetError> {
         let bucket = names.workers_bucket();
-        if let Ok(store) = self.jetstream.get_key_value(&bucket).await {
-            return Ok(store);
+        match self.jetstream.get_key_value(&bucket).await {
+            Ok(store) => return Ok(store),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(FleetError::server(format!("the bucket {bucket}"), error)),
         }
         let config = kv::Config {
             bucket: bucket.clone(),

@@ -118,3 +118,16 @@ impl FleetError {
         Self::Server { what: what.into(), reason: reason.to_string() }
     }
 }
+
+/// Whether servers say that a bucket is not there; else it may be, and they can't tell.
+pub(super) fn is_missing(error: &(dyn std::error::Error + 'static)) -> bool {
+    use async_nats::jetstream::{
+        ErrorCode,
+        context::{GetStreamError, GetStreamErrorKind},
+    };
+    let source = error.source().and_then(|source| source.downcast_ref::<GetStreamError>());
+    source.is_some_and(|error| match error.kind() {
+        GetStreamErrorKind::JetStream(error) => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
+        _ => false,
+    })
+}

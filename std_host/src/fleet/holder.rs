@@ -384,13 +384,20 @@ impl<R: Runner> Holder<R> {
 
     /// Gives all jobs back, so that others need not wait until the lease is over.
     async fn give_back(&self) {
-        let jobs: Vec<Uuid> = self.held().keys().copied().collect();
-        for job in jobs {
-            self.runner.give_back(job);
-        }
+        let mut told = HashSet::new();
         // Where the servers do not answer, the lease does it.
         let until = Instant::now() + R::GIVE_BACK_TIME;
-        while !self.held().is_empty() && Instant::now() < until {
+        loop {
+            // One that was being claimed comes later.
+            let jobs: Vec<Uuid> = self.held().keys().copied().collect();
+            if jobs.is_empty() || Instant::now() >= until {
+                return;
+            }
+            for job in jobs {
+                if told.insert(job) {
+                    self.runner.give_back(job);
+                }
+            }
             tokio::time::sleep(GIVE_BACK_WAIT).await;
         }
     }

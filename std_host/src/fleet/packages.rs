@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use toehold::UnixMillis;
 use tokio::io::AsyncReadExt;
 
-use super::{FleetError, connect::Link, names::hex};
+use super::{FleetError, connect::Link, error::is_missing, names::hex};
 use crate::store::StoredModule;
 
 /// Bytes of a module with all that belongs to it, at most.
@@ -53,8 +53,10 @@ impl Link {
     /// The bucket of modules, which is made if it is not there.
     pub(super) async fn objects(&self) -> Result<ObjectStore, FleetError> {
         let bucket = self.names.packages_bucket();
-        if let Ok(store) = self.jetstream.get_object_store(&bucket).await {
-            return Ok(store);
+        match self.jetstream.get_object_store(&bucket).await {
+            Ok(store) => return Ok(store),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(FleetError::server(format!("the bucket {bucket}"), error)),
         }
         let config = object_store::Config {
             bucket: bucket.clone(),
@@ -68,8 +70,10 @@ impl Link {
     /// The bucket of [`Pointer`]s.
     pub(super) async fn pointers(&self) -> Result<kv::Store, FleetError> {
         let bucket = self.names.extensions_bucket();
-        if let Ok(store) = self.jetstream.get_key_value(&bucket).await {
-            return Ok(store);
+        match self.jetstream.get_key_value(&bucket).await {
+            Ok(store) => return Ok(store),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(FleetError::server(format!("the bucket {bucket}"), error)),
         }
         let config = kv::Config {
             bucket: bucket.clone(),

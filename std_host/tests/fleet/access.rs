@@ -122,6 +122,23 @@ fn users_with_no_more_than_they_need_run_dispatch_steer_and_look() {
 }
 
 #[test]
+fn a_viewer_goes_on_following_the_fleet_once_its_servers_were_started_again() {
+    let mut servers = Servers::with(1, "", USERS);
+    drop(Desk::open(&fleet_of("owner", &servers)));
+    let desk = Desk::with_extension(&fleet_of("desk", &servers));
+    let viewer = Desk::open(&fleet_of("viewer", &servers));
+    // What followed the streams there is gone with them.
+    servers.kill_all();
+    servers.start_all();
+    let job = desk.dispatch("counter", &json!({}));
+    let until = Instant::now() + Duration::from_secs(60);
+    while viewer.client.manager().job(job).is_err() {
+        assert!(Instant::now() < until, "nobody has told the viewer of the job");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
 fn a_wrong_password_is_told_at_once() {
     let servers = Servers::with(1, "", USERS);
     let url = servers.urls()[0].replace("nats://", "nats://owner:guessed@");

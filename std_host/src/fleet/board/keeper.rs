@@ -156,7 +156,12 @@ impl Keeper {
                     _ => {}
                 }
             }
-            Order::End => self.end_by = now.checked_add(END_TIME),
+            Order::End => {
+                // What could not be given back others take after the lease, as the fleet has it.
+                let held: Vec<Uuid> = self.kept.drain().map(|(job, _)| job).collect();
+                held.into_iter().for_each(|job| self.remove(job));
+                self.end_by = now.checked_add(END_TIME);
+            }
         }
     }
 
@@ -201,7 +206,10 @@ impl Keeper {
             }
         }
         if self.away_since.elapsed() >= self.link.lease {
-            let held = self.kept.iter().filter(|(_, kept)| kept.phase != Phase::Gone);
+            let now = Instant::now();
+            // One that could not be given back is given back again.
+            let is_held = |kept: &Kept| kept.phase != Phase::Gone || kept.look_at <= now;
+            let held = self.kept.iter().filter(|(_, kept)| is_held(kept));
             let held: Vec<Uuid> = held.map(|(job, _)| *job).collect();
             for job in held {
                 log::warn!("job {job} is given back: the board is away for too long");

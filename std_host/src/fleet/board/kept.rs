@@ -32,6 +32,8 @@ pub(super) struct Kept {
     pub(super) known_at: Instant,
     /// Since when it stands still on the board without anybody wanting that.
     pub(super) waits_since: Option<Instant>,
+    /// Since when the board can't do what is to be done for it.
+    pub(super) fails_since: Option<Instant>,
     /// It is to be given back, at the latest then.
     pub(super) give_back_by: Option<Instant>,
     /// What was written and is not durable yet.
@@ -98,6 +100,7 @@ impl Keeper {
             known: (record.report.checkpoints, record.fuel_used),
             known_at: now,
             waits_since: None,
+            fails_since: None,
             give_back_by: None,
             pending: None,
             record,
@@ -114,7 +117,11 @@ impl Keeper {
         let due: Vec<Uuid> = self.kept.iter().filter(|(_, kept)| is_due(kept)).map(|(job, _)| *job).collect();
         for job in due {
             match self.see_to(job) {
-                Ok(()) => {}
+                Ok(()) => {
+                    if let Some(kept) = self.kept.get_mut(&job) {
+                        kept.fails_since = None;
+                    }
+                }
                 // The board is there, and can't do it by now, or the wire damages what is long.
                 Err(Trouble::Board(error))
                     if error.is_refusal() || matches!(error, BoardError::Damaged { .. }) =>
@@ -129,13 +136,17 @@ impl Keeper {
         Ok(())
     }
 
-    /// The board can't do something for a job by now.
+    /// The board can't do something for a job by now. Where that lasts for longer than the lease, the job goes back as the fleet has it.
     fn put_off(&mut self, job: Uuid, error: &BoardError) {
         log::info!("job {job}: {error}; it is tried again");
-        if let Some(kept) = self.kept.get_mut(&job).filter(|kept| stops(kept)) {
+        let Some(kept) = self.kept.get_mut(&job) else { return };
+        let since = *kept.fails_since.get_or_insert_with(Instant::now);
+        if stops(kept) {
             // There is no time for that: what the fleet has of it has to do.
             kept.phase = Phase::Leaving;
             self.remove(job);
+        } else if since.elapsed() >= self.link.lease && matches!(kept.phase, Phase::Coming | Phase::There) {
+            self.refuse(job, Refused::Job(job), &error.to_string());
         }
     }
 
@@ -158,7 +169,11 @@ impl Keeper {
                 self.release(job);
                 Ok(())
             }
-            Phase::Gone => Ok(()),
+            // Nothing comes of it where the fleet had no room for it, or where it is done by now.
+            Phase::Gone => {
+                self.release(job);
+                Ok(())
+            }
         }
     }
 
@@ -175,6 +190,7 @@ impl Keeper {
     pub(super) fn release(&mut self, job: Uuid) {
         if let Some(kept) = self.kept.get_mut(&job) {
             kept.phase = Phase::Gone;
+            kept.look_at = after(LOOK);
         }
         // Where it is this process's no longer, it is let go of soon.
         drop(self.jobs.ask(job, Ask::Release));

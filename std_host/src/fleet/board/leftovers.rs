@@ -74,7 +74,8 @@ impl Keeper {
             if self.kept.contains_key(&job) {
                 continue;
             }
-            match self.runtime.block_on(self.link.read(job)) {
+            // What a server has that is behind the others may be what the job was before `send` carried it here.
+            match self.runtime.block_on(self.link.read_newest(job)) {
                 Ok(Found::Nothing { .. }) => {}
                 Ok(Found::Job(_)) => {
                     log::warn!("the board's copy of job {job} is removed: the fleet has what counts of it");
