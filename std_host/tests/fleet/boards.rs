@@ -379,6 +379,26 @@ fn jobs_of_a_board_that_is_gone_are_done_by_others() {
 }
 
 #[test]
+fn a_job_that_could_not_be_given_back_for_want_of_room_is_once_there_is_some() {
+    let servers = Servers::start(1);
+    let config = fleet(&servers, SHORT);
+    let desk = Desk::with_extension(&config);
+    let board = Emulated::new();
+    let at_work = AtWork::start(&board, &servers, &config);
+    let job = counter(&desk, ENDLESS);
+    until_checkpoint(&config, job);
+    let stream = Stream::open(&servers, "BOARDS_JOBS");
+    stream.fill();
+    drop(board);
+    until("it is given back in vain", || at_work.said().matches("is away for too long").count() > 1);
+    stream.make_room();
+    let items = desk.items(job);
+    let _worker = Worker::start(&servers.urls()[0], &config, 1, &[]);
+    until("another goes on with it", || desk.items(job) > items);
+    drop(at_work);
+}
+
+#[test]
 fn what_nobody_trusted_has_signed_is_not_brought_to_a_board() {
     let servers = Servers::start(1);
     let config = fleet(&servers, SHORT);

@@ -128,9 +128,16 @@ impl Stream {
 
     /// Leaves no room for anything more.
     pub(crate) fn fill(&self) {
-        let info = self.info().unwrap();
-        let bytes = i64::try_from(info.state.bytes).unwrap();
-        let config = async_nats::jetstream::stream::Config { max_bytes: bytes, ..info.config };
+        self.limit(i64::try_from(self.info().unwrap().state.bytes).unwrap());
+    }
+
+    /// Lets it have as much as there is.
+    pub(crate) fn make_room(&self) {
+        self.limit(-1);
+    }
+
+    fn limit(&self, max_bytes: i64) {
+        let config = async_nats::jetstream::stream::Config { max_bytes, ..self.info().unwrap().config };
         self.runtime.block_on(self.context.update_stream(config)).unwrap();
     }
 
