@@ -14,7 +14,7 @@ use async_nats::jetstream::{
     stream::Stream,
 };
 use futures_util::StreamExt;
-use toehold::{Change, Checkpoint, Commit, JobRecord, JobState, LogLevel, Uuid};
+use toehold::{Change, Checkpoint, Commit, Interrupt, JobRecord, JobState, LogLevel, Uuid};
 use tokio::sync::oneshot;
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     events::Note,
     fetch::Fetched,
     parts,
+    state::revoke_pause,
 };
 use crate::{
     SqliteStore,
@@ -51,6 +52,8 @@ pub(super) struct Mirror {
 struct Known {
     record: JobRecord,
     events: u64,
+    /// What was asked of it, as long as its worker has not written another record.
+    asked: Option<Interrupt>,
     /// Whether it is shown as paused since its worker can't write: its log can't say so.
     is_stuck: bool,
 }
@@ -138,6 +141,7 @@ impl Mirror {
         let entry = Entry::decode(&bytes).map_err(format)?;
         let known = self.known(job);
         let decode = |record: &[u8]| JobRecord::decode(record).map_err(format);
+        let mut asked = known.as_ref().and_then(|known| known.asked);
         let record = match (entry.what, known.as_ref().map(|known| known.record.clone())) {
             (What::Removed, _) => {
                 self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
@@ -148,6 +152,7 @@ impl Mirror {
             }
             (What::Whole(whole), before) => {
                 let mut record = decode(&whole.record)?;
+                asked = whole.wanted.map(Entry::wanted);
                 if whole.owner.is_some() && record.state == JobState::Queued {
                     record.state = JobState::Running;
                 }
@@ -171,15 +176,22 @@ impl Mirror {
             }
             (What::Changed(changes), Some(before)) => {
                 match changes.iter().rev().find_map(|change| change.record.as_deref()) {
-                    Some(record) => decode(record)?,
+                    Some(record) => {
+                        let mut record = decode(record)?;
+                        revoke_pause(&mut record, asked.take());
+                        record
+                    }
                     None => before,
                 }
             }
             (What::Wanted(code), Some(mut record)) => {
                 record.wanted = Entry::wanted(code);
+                asked = Some(record.wanted);
                 record
             }
             (What::Released, Some(mut record)) => {
+                // Whoever pauses it now knows of that.
+                asked = None;
                 record.state = JobState::Queued;
                 record
             }
@@ -191,7 +203,7 @@ impl Mirror {
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(job, Known { record, events, is_stuck: false });
+            .insert(job, Known { record, events, asked, is_stuck: false });
         Ok(())
     }
 

@@ -138,6 +138,12 @@ impl State {
         if let Some(record) = record {
             self.record = JobRecord::decode(&record)?;
             self.saved.record = record;
+            // Whoever pauses one that nobody has knows of all that was asked before.
+            let asked = self.wanted.filter(|_| self.owner.is_some());
+            if revoke_pause(&mut self.record, asked) {
+                self.saved.record = self.record.encode();
+                self.owner = None;
+            }
             if self.wanted == Some(self.record.wanted) {
                 self.wanted = None;
             }
@@ -172,4 +178,81 @@ impl State {
 /// Whether a job in this state has no owner: whoever wants to, may change it.
 pub(super) fn gives_up(state: JobState) -> bool {
     state.is_final() || state == JobState::Paused
+}
+
+/// Where somebody had asked a job to go on, or to end, before it was written that it stands still, it wants a worker that does
+/// so. Says whether that is so.
+pub(super) fn revoke_pause(record: &mut JobRecord, asked: Option<Interrupt>) -> bool {
+    let Some(asked @ (Interrupt::None | Interrupt::Cancel)) = asked else { return false };
+    if record.state != JobState::Paused {
+        return false;
+    }
+    (record.state, record.wanted, record.reason) = (JobState::Queued, asked, None);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use toehold::{Priority, Report};
+
+    use super::*;
+
+    fn record(state: JobState, wanted: Interrupt) -> Vec<u8> {
+        JobRecord {
+            job: "x:y".to_owned(),
+            module_hash: [1; 32],
+            library: None,
+            parent: None,
+            state,
+            wanted,
+            priority: Priority::Normal,
+            reason: None,
+            attempt: 1,
+            attempts: 1,
+            retry_at: None,
+            sleep: None,
+            created_at: 0,
+            started_at: None,
+            ended_at: None,
+            report: Report::default(),
+            fuel_used: 0,
+            last_words: None,
+        }
+        .encode()
+    }
+
+    /// A job that runs, of which this is written before it is written that it is paused.
+    fn paused_after(before: &[What]) -> State {
+        let owner = Some(Owner { worker: Uuid::from_u128(7), since: 0 });
+        let whole = Whole { record: record(JobState::Running, Interrupt::None), owner, ..Whole::default() };
+        let paused =
+            Changed { record: Some(record(JobState::Paused, Interrupt::Pause)), ..Changed::default() };
+        let before = before.iter().cloned();
+        let log = [What::Whole(whole)].into_iter().chain(before).chain([What::Changed(vec![paused])]);
+        let found = (1..).zip(log).fold(Found::UNREAD, |found, (sequence, what)| {
+            found.apply(Entry::new(1, what), Place { sequence, bytes: 10, parts: None }).unwrap()
+        });
+        let Found::Job(state) = found else { panic!("it is gone") };
+        assert_eq!(JobRecord::decode(&state.saved.record).unwrap(), state.record);
+        assert_eq!(state.owner, None);
+        state
+    }
+
+    #[test]
+    fn what_is_asked_of_a_job_before_it_stands_still_holds_once_it_does() {
+        let stands = |before: &[What]| {
+            let state = paused_after(before);
+            (state.record.state, state.wants())
+        };
+        let [resume, pause, cancel] =
+            [Interrupt::None, Interrupt::Pause, Interrupt::Cancel].map(|wanted| What::Wanted(wanted.code()));
+        let paused = (JobState::Paused, Interrupt::Pause);
+        assert_eq!(stands(&[]), paused);
+        assert_eq!(stands(std::slice::from_ref(&pause)), paused);
+        assert_eq!(stands(&[resume.clone(), pause.clone()]), paused);
+        assert_eq!(stands(&[pause.clone(), resume.clone()]), (JobState::Queued, Interrupt::None));
+        assert_eq!(stands(&[pause.clone(), cancel]), (JobState::Queued, Interrupt::Cancel));
+        // By somebody else, once its worker has given it back.
+        assert_eq!(stands(&[pause, resume, What::Released]), paused);
+    }
 }
