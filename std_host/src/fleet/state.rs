@@ -193,32 +193,11 @@ pub(super) fn revoke_pause(record: &mut JobRecord, asked: Option<Interrupt>) -> 
 
 #[cfg(test)]
 mod tests {
-    use toehold::{Priority, Report};
-
     use super::*;
+    use crate::store::tests;
 
     fn record(state: JobState, wanted: Interrupt) -> Vec<u8> {
-        JobRecord {
-            job: "x:y".to_owned(),
-            module_hash: [1; 32],
-            library: None,
-            parent: None,
-            state,
-            wanted,
-            priority: Priority::Normal,
-            reason: None,
-            attempt: 1,
-            attempts: 1,
-            retry_at: None,
-            sleep: None,
-            created_at: 0,
-            started_at: None,
-            ended_at: None,
-            report: Report::default(),
-            fuel_used: 0,
-            last_words: None,
-        }
-        .encode()
+        JobRecord { wanted, ..tests::record("x:y", state) }.encode()
     }
 
     /// A job that runs, of which this is written before it is written that it is paused.

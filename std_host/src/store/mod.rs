@@ -76,4 +76,4 @@ impl Default for StoreOptions {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

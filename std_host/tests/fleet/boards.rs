@@ -119,6 +119,16 @@ fn fleet(servers: &Servers, lease: Duration) -> FleetConfig {
     FleetConfig { lease, ..servers.config("boards") }
 }
 
+/// A fleet with the test extension, and a board that works for it. Whoever owns a job has to be in touch in this time.
+fn board_at_work(lease: Duration) -> (Servers, FleetConfig, Desk, Emulated, AtWork) {
+    let servers = Servers::start(1);
+    let config = fleet(&servers, lease);
+    let desk = Desk::with_extension(&config);
+    let board = Emulated::new();
+    let at_work = AtWork::start(&board, &servers, &config);
+    (servers, config, desk, board, at_work)
+}
+
 /// What the fleet has of a job.
 fn saved(config: &FleetConfig, job: Uuid) -> (u64, Saved) {
     FleetStore::open(config).unwrap().load_at(job).unwrap().unwrap()
@@ -177,11 +187,7 @@ fn a_job_of_the_queue_runs_on_a_board_to_its_end() {
 
 #[test]
 fn what_is_wanted_of_a_job_reaches_it_on_the_board() {
-    let servers = Servers::start(1);
-    let config = fleet(&servers, LONG);
-    let desk = Desk::with_extension(&config);
-    let board = Emulated::new();
-    let at_work = AtWork::start(&board, &servers, &config);
+    let (_servers, config, desk, board, at_work) = board_at_work(LONG);
     let job = counter(&desk, ENDLESS);
     until_checkpoint(&config, job);
     let handle = || desk.client.manager().job(job).unwrap();
@@ -202,11 +208,7 @@ fn what_is_wanted_of_a_job_reaches_it_on_the_board() {
 
 #[test]
 fn what_a_board_has_of_a_job_that_another_took_is_dropped() {
-    let servers = Servers::start(1);
-    let config = fleet(&servers, LONG);
-    let desk = Desk::with_extension(&config);
-    let board = Emulated::new();
-    let at_work = AtWork::start(&board, &servers, &config);
+    let (_servers, config, desk, board, at_work) = board_at_work(LONG);
     let job = counter(&desk, ENDLESS);
     until_checkpoint(&config, job);
     let mut other = FleetStore::open(&config).unwrap();
@@ -243,11 +245,7 @@ fn a_job_that_is_too_large_for_a_board_is_done_by_another_worker() {
 
 #[test]
 fn a_job_that_calls_what_a_board_lacks_is_done_by_another_worker() {
-    let servers = Servers::start(1);
-    let config = fleet(&servers, SHORT);
-    let desk = Desk::with_extension(&config);
-    let board = Emulated::new();
-    let at_work = AtWork::start(&board, &servers, &config);
+    let (servers, config, desk, board, at_work) = board_at_work(SHORT);
     let job = desk.dispatch("tally", &json!({ "target": 20 }));
     at_work.until_said("it has no action:kv.put, which the job calls");
     assert_eq!(saved(&config, job).1.journal, b"", "nothing of that run was written");
@@ -260,11 +258,7 @@ fn a_job_that_calls_what_a_board_lacks_is_done_by_another_worker() {
 
 #[test]
 fn a_board_that_stops_working_gives_its_jobs_back_as_far_as_they_have_come() {
-    let servers = Servers::start(1);
-    let config = fleet(&servers, LONG);
-    let desk = Desk::with_extension(&config);
-    let board = Emulated::new();
-    let at_work = AtWork::start(&board, &servers, &config);
+    let (servers, config, desk, board, at_work) = board_at_work(LONG);
     let job = counter(&desk, ENDLESS);
     until_checkpoint(&config, job);
     let said = at_work.stop();
@@ -281,11 +275,7 @@ fn a_board_that_stops_working_gives_its_jobs_back_as_far_as_they_have_come() {
 
 #[test]
 fn a_copy_that_a_killed_process_left_on_the_board_is_removed() {
-    let servers = Servers::start(1);
-    let config = fleet(&servers, SHORT);
-    let desk = Desk::with_extension(&config);
-    let board = Emulated::new();
-    let at_work = AtWork::start(&board, &servers, &config);
+    let (servers, config, desk, board, at_work) = board_at_work(SHORT);
     let job = counter(&desk, ENDLESS);
     until_checkpoint(&config, job);
     at_work.kill();
@@ -316,11 +306,7 @@ fn a_board_that_is_reset_or_cut_off_goes_on_with_its_jobs() {
     for (mishap, said) in
         [(Mishap::CutAnswer, "the board is there again"), (Mishap::Reset, reset), (Mishap::ResetAfter, reset)]
     {
-        let servers = Servers::start(1);
-        let config = fleet(&servers, LONG);
-        let desk = Desk::with_extension(&config);
-        let board = Emulated::new();
-        let at_work = AtWork::start(&board, &servers, &config);
+        let (_servers, config, desk, board, at_work) = board_at_work(LONG);
         let job = counter(&desk, ENDLESS);
         until_checkpoint(&config, job);
         board.after(1, mishap);
@@ -341,11 +327,7 @@ fn a_board_that_is_reset_or_cut_off_goes_on_with_its_jobs() {
 
 #[test]
 fn a_job_that_a_board_can_not_end_has_its_last_attempt_elsewhere() {
-    let servers = Servers::start(1);
-    let config = fleet(&servers, SHORT);
-    let desk = Desk::with_extension(&config);
-    let board = Emulated::new();
-    let at_work = AtWork::start(&board, &servers, &config);
+    let (servers, config, desk, board, at_work) = board_at_work(SHORT);
     let job = desk.dispatch("crash", &json!({}));
     // A board has two attempts, a job three.
     until("the board has given up", || attempt(&config, job) == 3);
@@ -362,11 +344,7 @@ fn attempt(config: &FleetConfig, job: Uuid) -> u32 {
 
 #[test]
 fn jobs_of_a_board_that_is_gone_are_done_by_others() {
-    let servers = Servers::start(1);
-    let config = fleet(&servers, SHORT);
-    let desk = Desk::with_extension(&config);
-    let board = Emulated::new();
-    let at_work = AtWork::start(&board, &servers, &config);
+    let (servers, config, desk, board, at_work) = board_at_work(SHORT);
     let job = counter(&desk, ENDLESS);
     until_checkpoint(&config, job);
     let items = desk.items(job);
@@ -380,11 +358,7 @@ fn jobs_of_a_board_that_is_gone_are_done_by_others() {
 
 #[test]
 fn a_job_that_could_not_be_given_back_for_want_of_room_is_once_there_is_some() {
-    let servers = Servers::start(1);
-    let config = fleet(&servers, SHORT);
-    let desk = Desk::with_extension(&config);
-    let board = Emulated::new();
-    let at_work = AtWork::start(&board, &servers, &config);
+    let (servers, config, desk, board, at_work) = board_at_work(SHORT);
     let job = counter(&desk, ENDLESS);
     until_checkpoint(&config, job);
     let stream = Stream::open(&servers, "BOARDS_JOBS");

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use std_host::fleet::{FleetError, FleetStore};
+use std_host::fleet::{FleetConfig, FleetError, FleetStore};
 use toehold::{
     Change, Commit, Store, Uuid,
     conformance::{self, Plan},
@@ -38,6 +38,17 @@ fn the_store_holds_to_its_contract_on_three_servers() {
     });
 }
 
+/// A store, and a job that it has made.
+fn store_with_job(config: &FleetConfig) -> (FleetStore, Uuid) {
+    let mut store = patiently(|| FleetStore::open(config));
+    let (record, mut checkpoint) = bare_job();
+    let id = Uuid::new_v4();
+    checkpoint.job_id = id;
+    let first = Change { record: Some(record), commit: Some(Commit::first(checkpoint).into()) };
+    store.change(id, &first).unwrap();
+    (store, id)
+}
+
 /// Changes of a journal, eight bytes each.
 const CHANGES: u64 = 3_000;
 /// More entries of one job than there ever are: the next is a whole one before.
@@ -47,12 +58,7 @@ const MOST_ENTRIES: u64 = 130;
 fn changes_that_are_begun_together_are_durable_in_their_order_in_a_log_that_stays_short() {
     let servers = Servers::start(1);
     let config = servers.config("begun");
-    let mut store = patiently(|| FleetStore::open(&config));
-    let (record, mut checkpoint) = bare_job();
-    let id = Uuid::new_v4();
-    checkpoint.job_id = id;
-    let first = Change { record: Some(record), commit: Some(Commit::first(checkpoint).into()) };
-    store.change(id, &first).unwrap();
+    let (mut store, id) = store_with_job(&config);
     let stream = Stream::open(&servers, "BEGUN_JOBS");
     let (tell, told) = mpsc::channel();
     let mut expected = Vec::new();
@@ -82,12 +88,7 @@ fn changes_that_are_begun_together_are_durable_in_their_order_in_a_log_that_stay
 fn a_change_that_is_begun_after_another_has_claimed_the_job_is_fenced() {
     let servers = Servers::start(1);
     let config = servers.config("fenced");
-    let mut store = patiently(|| FleetStore::open(&config));
-    let (record, mut checkpoint) = bare_job();
-    let id = Uuid::new_v4();
-    checkpoint.job_id = id;
-    let first = Change { record: Some(record), commit: Some(Commit::first(checkpoint).into()) };
-    store.change(id, &first).unwrap();
+    let (mut store, id) = store_with_job(&config);
     store.take(id).unwrap();
     let mut other = store.beside();
     other.take(id).unwrap();

@@ -90,24 +90,10 @@ mod tests {
 
     fn sample() -> JobRecord {
         JobRecord {
-            job: "x:y".to_owned(),
-            module_hash: [1; 32],
-            library: None,
             parent: Some(Uuid::from_u128(3)),
-            state: JobState::Queued,
-            wanted: Interrupt::None,
             priority: toehold::Priority::High,
-            reason: None,
-            attempt: 1,
             attempts: 5,
-            retry_at: None,
-            sleep: None,
-            created_at: 1_000,
-            started_at: None,
-            ended_at: None,
-            report: toehold::Report::default(),
-            fuel_used: 0,
-            last_words: None,
+            ..crate::store::tests::record("x:y", JobState::Queued)
         }
     }
 

@@ -37,7 +37,8 @@ fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-fn record(job: &str, state: JobState) -> JobRecord {
+/// A record as it may stand in a store.
+pub(crate) fn record(job: &str, state: JobState) -> JobRecord {
     JobRecord {
         job: job.to_owned(),
         module_hash: [7; 32],
